@@ -1,0 +1,169 @@
+"""The typed view of an expanded configuration, which is what the program works with.
+
+Defaults are filled in, paths have their `~` expanded, secrets stay out of `repr`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lithops.config.expand import expand
+from lithops.config.host import HostSettings
+from lithops.config.hosts import read_hosts
+from lithops.config.kinds import AUTO, LOG_LEVELS, Refused
+from lithops.config.names import LOCALHOST
+from lithops.config.sources import Source
+from lithops.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LithopsSettings:
+    """The section `lithops`, without the choice of mode and backend."""
+
+    storage: str
+    storage_bucket: str | None
+    workers: int | None
+    data_cleaner: bool
+    monitoring: str
+    monitoring_interval: float
+    data_limit: int | None
+    """Bytes; `None`: no limit."""
+    execution_timeout: float
+    include_modules: tuple[str, ...] | None
+    """`None`: ship none."""
+    exclude_modules: tuple[str, ...]
+    retries: int
+    log_level: int | None
+    """A level of `logging`; `None`: off."""
+    log_format: str
+    log_stream: str
+    log_filename: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandaloneSettings:
+    """The section `standalone`, with what the section of the backend says in its place."""
+
+    runtime: str
+    exec_mode: str
+    auto_dismantle: bool
+    soft_dismantle_timeout: float
+    hard_dismantle_timeout: float
+    pull_runtime: bool
+    start_timeout: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalhostSettings:
+    """This machine."""
+
+    interpreter: str
+    """The path or name of the interpreter that runs functions."""
+    worker_processes: int | None
+    """`None`: as many as this machine has CPUs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VmSettings:
+    """Hosts that exist. What holds for all of them is in each of them."""
+
+    hosts: tuple[HostSettings, ...]
+    host_keys: str
+    """`strict` or `accept-new`."""
+    known_hosts: str
+    max_workers: int | None
+    """How many of the hosts are used at most; `None`: all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """A configuration."""
+
+    mode: str
+    backend_name: str
+    lithops: LithopsSettings
+    standalone: StandaloneSettings
+    backend: LocalhostSettings | VmSettings
+
+    @property
+    def runtime(self) -> str:
+        """The runtime of the chosen backend."""
+        if isinstance(self.backend, LocalhostSettings):
+            return self.backend.interpreter
+        return self.standalone.runtime
+
+
+def resolve(config: Mapping[str, Any]) -> Settings:
+    """Give the typed view of a configuration; one that is not expanded yet is expanded first.
+
+    Raises:
+        ConfigError: the configuration is wrong, as for `default_config`.
+    """
+    full = expand(Source(name="config argument", data=config), {})
+    name = full["lithops"]["backend"]
+    backend = _localhost(full[name]) if name == LOCALHOST else _vm(full[name])
+    standalone = {key: value for key, value in full["standalone"].items() if key != "backend"}
+    return Settings(
+        mode=full["lithops"]["mode"],
+        backend_name=name,
+        lithops=_lithops(full["lithops"]),
+        standalone=StandaloneSettings(**standalone),
+        backend=backend,
+    )
+
+
+def _lithops(section: Mapping[str, Any]) -> LithopsSettings:
+    rest = {name: value for name, value in section.items() if name not in ("mode", "backend")}
+    level, include, limit = rest["log_level"], rest["include_modules"], rest["data_limit"]
+    rest.update(
+        data_limit=None if limit is False else int(limit * 1024**2),
+        include_modules=None if include is None else tuple(include),
+        exclude_modules=tuple(rest["exclude_modules"]),
+        log_level=LOG_LEVELS[level] if isinstance(level, str) else level,
+        log_filename=_path(rest["log_filename"]),
+    )
+    return LithopsSettings(**rest)
+
+
+def _localhost(section: Mapping[str, Any]) -> LocalhostSettings:
+    runtime = section["runtime"]
+    return LocalhostSettings(
+        interpreter=sys.executable if runtime == "python3" else os.path.expanduser(runtime),
+        worker_processes=_processes(section["worker_processes"]),
+    )
+
+
+def _vm(section: Mapping[str, Any]) -> VmSettings:
+    try:
+        hosts = read_hosts(section["hosts"] or [section["ip_address"]], processes=section["worker_processes"])
+    except Refused as refused:  # The inventory has changed since it was checked a moment ago.
+        raise ConfigError("\n".join(f"vm.hosts: {problem.text}" for problem in refused.problems)) from None
+    return VmSettings(
+        hosts=tuple(_with_defaults(host, section) for host in hosts),
+        host_keys=section["host_keys"],
+        known_hosts=os.path.expanduser(section["known_hosts"]),
+        max_workers=section["max_workers"],
+    )
+
+
+def _with_defaults(host: HostSettings, section: Mapping[str, Any]) -> HostSettings:
+    return replace(
+        host,
+        username=host.username or section["ssh_username"],
+        port=host.port or section["ssh_port"],
+        key_filename=_path(host.key_filename or section["ssh_key_filename"]),
+        password=host.password or section["ssh_password"],
+        key_passphrase=host.key_passphrase or section["ssh_key_passphrase"],
+    )
+
+
+def _processes(value: int | str) -> int | None:
+    return None if value == AUTO or isinstance(value, str) else value
+
+
+def _path(value: str | None) -> str | None:
+    return None if value is None else os.path.expanduser(value)

@@ -1,0 +1,115 @@
+"""Any accepted configuration, once expanded, is accepted again and stays the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lithops.config import default_config, resolve
+from lithops.config.schema import SECTIONS
+from lithops.errors import ConfigError
+
+NAMES = st.from_regex(r"[a-z][a-z0-9.-]{0,9}", fullmatch=True)
+COUNTS = st.integers(1, 65535)
+NUMBERS = st.floats(0.001, 1e9) | st.integers(1, 10**9)
+FLAGS = st.booleans()
+PROCESSES = st.sampled_from(["AUTO", "auto"]) | COUNTS
+MODULES = st.lists(NAMES) | st.lists(NAMES).map(tuple)
+HOST = NAMES | st.fixed_dictionaries(
+    {"address": NAMES}, optional={"username": NAMES, "port": COUNTS, "key": NAMES, "processes": PROCESSES}
+)
+SHARED: dict[str, st.SearchStrategy[Any]] = {
+    "runtime": NAMES,
+    "exec_mode": st.sampled_from(["consume", "create", "reuse"]),
+    "auto_dismantle": FLAGS,
+    "soft_dismantle_timeout": NUMBERS,
+    "hard_dismantle_timeout": NUMBERS,
+    "pull_runtime": FLAGS,
+    "start_timeout": NUMBERS,
+}
+KEYS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "lithops": {
+        "mode": st.sampled_from(["localhost", "standalone"]),
+        "backend": st.sampled_from(["localhost", "vm"]),
+        "storage": st.just("localhost"),
+        "storage_bucket": NAMES,
+        "workers": COUNTS,
+        "data_cleaner": FLAGS,
+        "monitoring": st.just("storage"),
+        "monitoring_interval": NUMBERS,
+        "data_limit": NUMBERS | st.just(False),
+        "execution_timeout": NUMBERS,
+        "include_modules": MODULES | st.none(),
+        "exclude_modules": MODULES,
+        "retries": st.integers(0, 9),
+        "log_level": st.sampled_from(["debug", "INFO", 10]) | st.none(),
+        "log_format": NAMES,
+        "log_stream": st.sampled_from(["ext://sys.stderr", "ext://sys.stdout"]),
+        "log_filename": NAMES,
+    },
+    "standalone": {"backend": st.sampled_from(["vm", "ibm_vpc"]), **SHARED},
+    "localhost": {
+        **SHARED,
+        "worker_processes": PROCESSES,
+        "max_workers": COUNTS,
+        "runtime_memory": COUNTS,
+    },
+    "vm": {
+        **SHARED,
+        "ip_address": NAMES,
+        "hosts": st.lists(HOST, min_size=1, max_size=3),
+        "ssh_username": NAMES,
+        "ssh_password": NAMES,
+        "ssh_key_filename": NAMES,
+        "ssh_key_passphrase": NAMES,
+        "ssh_port": COUNTS,
+        "host_keys": st.sampled_from(["strict", "accept-new"]),
+        "known_hosts": NAMES,
+        "worker_processes": PROCESSES,
+        "max_workers": COUNTS,
+        "runtime_memory": COUNTS,
+    },
+}
+
+SECTION = {
+    name: st.none()
+    | st.fixed_dictionaries({}, optional={key: st.none() | kind for key, kind in keys.items()})
+    for name, keys in KEYS.items()
+}
+CONFIGS = st.fixed_dictionaries({}, optional=SECTION)
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def test_every_key_of_the_schema_is_tried() -> None:
+    for name, section in SECTIONS.items():
+        assert set(section.names) <= set(KEYS[name])
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(CONFIGS)
+def test_expanding_twice_is_expanding_once(config: dict[str, Any]) -> None:
+    try:
+        expanded = default_config(config_data=config)
+    except ConfigError:
+        return
+    assert default_config(config_data=expanded) == expanded
+    assert resolve(config) == resolve(expanded)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from([(s, k) for s, keys in KEYS.items() for k in keys]), JUNK)
+def test_junk_is_refused_or_taken_but_never_breaks(place: tuple[str, str], junk: object) -> None:
+    section, key = place
+    try:
+        expanded = default_config(
+            config_data={section: {key: junk}, "x": None} if junk == "x" else {section: {key: junk}}
+        )
+    except ConfigError:
+        return
+    assert default_config(config_data=expanded) == expanded
