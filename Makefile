@@ -1,0 +1,43 @@
+# Two commands do all of their own set-up:  make demo  and  make test
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: help demo test check bench docs testbed clean
+
+help:
+	@echo "make demo   render a picture on two test hosts (or here) with lithops.map"
+	@echo "make test   run all tests, on real hosts where this machine allows it"
+	@echo "make check  formatting, lint, types, architecture, generated documents"
+	@echo "make bench  measure, beside a reference in the same run"
+	@echo "make docs   write the generated documents again"
+	@echo "make clean  remove what the commands above made here"
+
+$(STAMP): setup.cfg pyproject.toml tests/prepare
+	@tests/prepare venv $(VENV)
+	@touch $@
+
+testbed: $(STAMP)
+	@tests/prepare testbed $(VENV)
+
+demo: testbed
+	@$(BIN)/python examples/mandelbrot.py
+
+test: testbed
+	@$(BIN)/python -m pytest
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --config setup.cfg
+	$(BIN)/python -m lithops.config --check docs/configuration.md
+
+bench: testbed
+	@$(BIN)/python -m tests.bench
+
+docs: $(STAMP)
+	$(BIN)/python -m lithops.config --write docs/configuration.md
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,242 @@
+"""The agent over HTTP: parse, call, answer."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import hmac
+import os
+import re
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask, Response, request, send_file
+
+from lithops_agent import protocol
+from lithops_agent.journal import CallData
+from lithops_agent.protocol import INLINE_LIMIT, JobSpec, Problem, ProtocolError
+from lithops_agent.service import Agent, Draining, MissingBlobs
+
+_PIECE = 1024 * 1024
+_MAX_WAIT = 60.0
+_TOGETHER = 1000
+"""Calls with inline data that are read from the request at once."""
+
+
+def create_app(agent: Agent, token: str) -> Flask:
+    """The WSGI application of an agent; every request must carry ``token`` as a bearer token."""
+    app = Flask("lithops_agent")
+    handlers: dict[protocol.Endpoint, Callable[..., Any]] = {
+        protocol.INFO: agent.info,
+        protocol.STATUS: agent.status,
+        protocol.SUBMIT: lambda: _submit(agent),
+        protocol.RESULTS: lambda: _results(agent),
+        protocol.BODY: lambda seq: _body(agent, seq),
+        protocol.CANCEL: lambda: _cancel(agent),
+        protocol.REVOKE: lambda: _revoke(agent),
+        protocol.RELEASE: lambda: _release(agent),
+        protocol.DISMANTLE: lambda: _dismantle(agent),
+    }
+    for endpoint in protocol.ENDPOINTS:
+        app.add_url_rule(
+            endpoint.path,
+            endpoint=endpoint.path,
+            view_func=handlers[endpoint],
+            methods=[endpoint.method],
+            provide_automatic_options=False,
+        )
+    expected = f"Bearer {token}".encode()
+
+    @app.before_request
+    def check_token() -> Response | None:
+        given = request.headers.get("Authorization", "").encode()
+        if hmac.compare_digest(given, expected):
+            return None
+        return _problem(401, Problem.UNAUTHORIZED, "the request carries no valid token")
+
+    _handle_errors(app)
+    return app
+
+
+def _handle_errors(app: Flask) -> None:
+    @app.errorhandler(MissingBlobs)
+    def missing(exc: MissingBlobs) -> Response:
+        return _problem(409, Problem.MISSING_BLOBS, "blobs are missing", missing=exc.hashes)
+
+    @app.errorhandler(Draining)
+    def draining(exc: Draining) -> Response:
+        return _problem(503, Problem.DRAINING, str(exc))
+
+    @app.errorhandler(ProtocolError)
+    def bad(exc: ProtocolError) -> Response:
+        return _problem(400, Problem.BAD_REQUEST, str(exc))
+
+    @app.errorhandler(OSError)
+    def full(exc: OSError) -> Response:
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _problem(507, Problem.NO_SPACE, f"the disk of the host is full: {exc}")
+        return _problem(500, Problem.INTERNAL, f"{type(exc).__name__}: {exc}")
+
+    @app.errorhandler(Exception)
+    def other(exc: Exception) -> Response:
+        code = getattr(exc, "code", None)
+        if isinstance(code, int):
+            return _problem(code, Problem.BAD_REQUEST, str(exc))
+        if "disk is full" in str(exc):
+            return _problem(507, Problem.NO_SPACE, f"the disk of the host is full: {exc}")
+        app.logger.exception("request failed")
+        return _problem(500, Problem.INTERNAL, f"{type(exc).__name__}: {exc}")
+
+
+def _problem(code: int, kind: str, detail: str, **more: Any) -> Response:
+    import json
+
+    body = json.dumps({"type": kind, "status": code, "detail": detail, **more})
+    return Response(body, status=code, content_type="application/problem+json")
+
+
+def _arguments(*names: str) -> list[Any]:
+    sent = request.get_json(force=True, silent=True)
+    if not isinstance(sent, dict) or any(name not in sent for name in names):
+        raise ProtocolError(f"a JSON object with {', '.join(names)} is expected")
+    return [sent[name] for name in names]
+
+
+def _number(name: str) -> float:
+    try:
+        return float(request.args.get(name, "0"))
+    except ValueError as exc:
+        raise ProtocolError(f"{name} is not a number") from exc
+
+
+# ---- submissions ------------------------------------------------------------------------------------
+
+
+def _submit(agent: Agent) -> dict[str, Any]:
+    stream = request.stream
+    spec: JobSpec | None = None
+    accepted = 0
+    while True:
+        head = protocol.read_frame_head(stream)
+        if head is None:
+            break
+        header, size = head
+        if header["kind"] == "job":
+            spec = JobSpec.from_json(header)
+        elif header["kind"] == "blob":
+            _receive_blob(agent, header, size)
+        elif header["kind"] == "calls":
+            if spec is not None:
+                agent.accept_job(spec)
+                spec = None
+            accepted += _receive_calls(agent, header, size)
+        else:
+            raise ProtocolError(f"a frame of unknown kind {header['kind']!r}")
+    if spec is not None:
+        agent.accept_job(spec)
+    return {"accepted": accepted}
+
+
+def _receive_blob(agent: Agent, header: dict[str, Any], size: int) -> None:
+    sha256 = str(header.get("sha256"))
+    if not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise ProtocolError("a blob without a SHA-256")
+    path = agent.journal.blob_path(sha256)
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    digest = _receive_file(str(temporary), size)
+    if digest != path.name:
+        temporary.unlink()
+        raise ProtocolError(f"a blob named {path.name} has the hash {digest}")
+    temporary.rename(path)
+
+
+def _receive_file(path: str, size: int) -> str:
+    """Write the next ``size`` bytes of the request to a file; their SHA-256."""
+    digest = hashlib.sha256()
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            while size:
+                piece = protocol.read_exactly(request.stream, min(size, _PIECE))
+                digest.update(piece)
+                file.write(piece)
+                size -= len(piece)
+    except BaseException:
+        os.unlink(path)
+        raise
+    return digest.hexdigest()
+
+
+def _receive_calls(agent: Agent, header: dict[str, Any], size: int) -> int:
+    job = str(header.get("job"))
+    if agent.journal.spec(job) is None:
+        from werkzeug.exceptions import NotFound
+
+        raise NotFound(f"unknown job {job}")
+    table = protocol.read_call_table(request.stream, int(header.get("count", -1)), size)
+    calls: list[CallData] = []
+    together: list[tuple[int, int]] = []
+    for number, length in table:
+        if length <= INLINE_LIMIT:
+            together.append((number, length))
+            if len(together) < _TOGETHER:
+                continue
+        calls += _receive_small(together)
+        together = []
+        if length > INLINE_LIMIT:
+            path = str(agent.journal.job_folder(job) / f"data-{number}-{uuid.uuid4().hex[:8]}")
+            _receive_file(path, length)
+            calls.append(CallData(number, None, path))
+    return agent.accept_calls(job, calls + _receive_small(together))
+
+
+def _receive_small(table: list[tuple[int, int]]) -> list[CallData]:
+    """The next calls of the stream, read in one piece."""
+    data = protocol.read_exactly(request.stream, sum(length for _, length in table)) if table else b""
+    calls, offset = [], 0
+    for number, length in table:
+        calls.append(CallData(number, data[offset : offset + length], None))
+        offset += length
+    return calls
+
+
+# ---- results and the rest ---------------------------------------------------------------------------
+
+
+def _results(agent: Agent) -> Response:
+    session = request.args.get("session", "")
+    after, ack = int(_number("after")), int(_number("ack"))
+    release = [job for job in request.args.get("release", "").split(",") if job]
+    page, mine = agent.results(session, after, ack, min(_number("wait"), _MAX_WAIT), release)
+    header = {"cursor": page.cursor, "jobs": page.jobs, **mine}
+    frame = protocol.results_frame(header, page.records, page.bodies)
+    return Response(frame, content_type="application/octet-stream")
+
+
+def _body(agent: Agent, seq: int) -> Response:
+    found = agent.journal.result_file(seq)
+    if found is None or not os.path.exists(found[0]):
+        return _problem(404, Problem.UNKNOWN_RESULT, f"no body is kept for result {seq}")
+    return send_file(found[0], mimetype="application/octet-stream", conditional=False, etag=False)
+
+
+def _cancel(agent: Agent) -> dict[str, Any]:
+    job, numbers = _arguments("job", "numbers")
+    agent.pool.cancel(job, numbers)
+    return {}
+
+
+def _revoke(agent: Agent) -> dict[str, Any]:
+    job, count = _arguments("job", "count")
+    return {"numbers": agent.pool.revoke(job, int(count))}
+
+
+def _release(agent: Agent) -> dict[str, Any]:
+    (jobs,) = _arguments("jobs")
+    agent.pool.release(jobs)
+    return {}
+
+
+def _dismantle(agent: Agent) -> dict[str, Any]:
+    agent.dismantle("asked to")
+    return {}

@@ -1,0 +1,150 @@
+"""Makes sure that exactly one agent of the wanted bundle runs for this user, and says where it listens."""
+
+from __future__ import annotations
+
+import getpass
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lithops_agent.protocol import DISMANTLE, STATUS, Endpoint
+from lithops_agent.statefile import StateFile
+from lithops_agent.version import __version__
+
+_START_TIMEOUT = 20.0
+_STOP_TIMEOUT = 10.0
+_POLL = 0.01
+
+
+class LaunchFailed(Exception):
+    """The agent could not be started; the message says what it wrote."""
+
+
+class Busy(Exception):
+    """An agent of another bundle has jobs."""
+
+
+def ensure_running(home: Path, program: str, options: Sequence[str], unit: str) -> str:
+    """Start the agent of ``program`` unless it runs; its state as one line of JSON.
+
+    An idle agent of another bundle is ended first. Raises Busy when that one has jobs, and LaunchFailed.
+    """
+    state_file = StateFile(home)
+    with state_file.lock("start"):
+        bundle = Path(program).stem.removeprefix("agent-")
+        state = state_file.read()
+        if state is not None and state["bundle"] != bundle:
+            _end_other(state)
+            state = None
+        if state is None:
+            state = _launch(state_file, [sys.executable, program, "serve", "--home", str(home), *options], unit)
+    return json.dumps(state)
+
+
+def _end_other(state: dict[str, Any]) -> None:
+    try:
+        status = _ask(state, STATUS)
+        if status["waiting"] or status["running"]:
+            raise Busy(
+                f"an agent of version {state['version']} (bundle {state['bundle']}) runs jobs here; "
+                f"version {__version__} takes its place when it is idle: wait for the jobs, or dismantle it"
+            )
+        _ask(state, DISMANTLE)
+    except (OSError, http.client.HTTPException):
+        pass  # It listens no more, or is ending.
+    deadline = time.monotonic() + _STOP_TIMEOUT
+    while _alive(state["pid"]):
+        if time.monotonic() > deadline:
+            raise LaunchFailed(f"the agent of version {state['version']} (pid {state['pid']}) does not end")
+        time.sleep(_POLL)
+
+
+def _ask(state: dict[str, Any], endpoint: Endpoint) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", state["port"], timeout=5)
+    try:
+        headers = {"Authorization": f"Bearer {state['token']}", "Content-Length": "0"}
+        connection.request(endpoint.method, endpoint.path, headers=headers)
+        return json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _launch(state_file: StateFile, command: list[str], unit: str) -> dict[str, Any]:
+    log = state_file.home / "agent.log"
+    # What an earlier agent left behind says nothing about the new one, except the token.
+    before = state_file.path.stat().st_mtime_ns if state_file.path.exists() else 0
+    process = None
+    if unit == "none":
+        process = _start_daemon(command, log)
+    else:
+        _start_unit(command, unit, log)
+    deadline = time.monotonic() + _START_TIMEOUT
+    while True:
+        state = state_file.read()
+        if state is not None and state_file.path.stat().st_mtime_ns != before:
+            return state
+        if process is not None and process.poll() is not None:
+            raise LaunchFailed(f"the agent ended with code {process.returncode}: {_tail(log)}")
+        if time.monotonic() > deadline:
+            raise LaunchFailed(f"the agent did not answer within {_START_TIMEOUT:g} s: {_tail(log)}")
+        time.sleep(_POLL)
+
+
+def _start_daemon(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            start_new_session=True,
+        )
+
+
+def _start_unit(command: list[str], unit: str, log: Path) -> None:
+    """Have systemd run the agent: it restarts it, and the agent outlives the login session."""
+    user = getpass.getuser()
+    log.touch(0o600)
+    properties = {
+        "Restart": "on-failure",
+        "RestartSec": "200ms",
+        # A worker that the kernel kills for memory must not take the agent along.
+        "OOMPolicy": "continue",
+        "StandardOutput": f"append:{log}",
+        "StandardError": f"append:{log}",
+        "WorkingDirectory": "/",
+    }
+    run = ["systemd-run", "--quiet", "--collect", f"--unit=lithops-agent-{user}"]
+    if unit == "user":
+        run.append("--user")
+    else:
+        run.append(f"--uid={os.getuid()}")
+        run.append(f"--gid={os.getgid()}")
+        if os.getuid() != 0:
+            run = ["sudo", "-n", *run]
+    settings = [f"--property={key}={value}" for key, value in properties.items()]
+    done = subprocess.run([*run, *settings, *command], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise LaunchFailed(f"systemd-run failed with code {done.returncode}: {done.stderr.strip()}")
+
+
+def _tail(log: Path) -> str:
+    try:
+        return log.read_text(errors="replace")[-2000:].strip() or "(it wrote nothing)"
+    except OSError:
+        return "(it wrote nothing)"

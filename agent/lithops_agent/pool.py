@@ -1,0 +1,494 @@
+"""The workers of a host: carries out what the scheduler decides.
+
+One thread reads what workers and zygotes say. Whoever submits or cancels calls does so in a thread of
+its own, under the same lock, so that a call reaches a waiting worker without a change of threads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import selectors
+import signal
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lithops_agent.journal import CallData, Ended, Journal
+from lithops_agent.protocol import STATS, JobSpec, Status
+from lithops_agent.runtimes.python import Zygote
+from lithops_agent.scheduling import Action, Assign, Fail, Kill, Retire, Scheduler, StartWorker, TakeBack
+from lithops_agent.worker import CALL_HEAD, MAX_CALL_MESSAGE, RESULT_HEAD
+
+_STATS_SIZE = len(STATS) * 8
+_EMPTY_STATS = bytes(_STATS_SIZE)
+_LOG_LIMIT = 64 * 1024 * 1024
+"""Bytes that a worker may have printed at any time; older output is dropped."""
+_HOUSEKEEPING = 1.0
+_CROWD = 32
+"""So many results in one round, and the next round waits a moment for more to come together."""
+_MOMENT = 0.001
+
+
+@dataclasses.dataclass
+class _Process:
+    """A worker as the pool sees it."""
+
+    worker: int
+    job: str
+    zygote: Zygote | None
+    calls: socket.socket
+    calls_far: socket.socket
+    results: socket.socket
+    log: str
+    pid: int = 0
+    kill_when_started: bool = False
+    buffer: bytes = b""
+
+
+class Pool:
+    """Runs calls that are in the journal, and records there how they ended.
+
+    ``worker_path`` is what workers import lithops_agent and cloudpickle from. ``base_env`` is added
+    to the environment of each worker.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        processes: int,
+        *,
+        worker_path: str,
+        folder: Path,
+        base_env: dict[str, str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._journal = journal
+        self._scheduler = Scheduler(processes)
+        self._worker_path = worker_path
+        self._folder = folder
+        self._base_env = base_env
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._arrived = threading.Condition()
+        self._recorded: dict[str, int] = {}
+        self._zygotes: dict[str, Zygote] = {}
+        self._processes: dict[int, _Process] = {}
+        self._ended: list[Ended] = []
+        self._oom_kills = _oom_kills()
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_write, False)
+        self._selector.register(self._wake_read, selectors.EVENT_READ, None)
+        self._wakeup_at = float("inf")
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="pool", daemon=True)
+
+    @property
+    def processes(self) -> int:
+        """How many calls run at the same time."""
+        return self._scheduler.processes
+
+    def start(self) -> None:
+        """Start, with the calls that an earlier agent left unfinished."""
+        for spec, numbers in self._journal.unfinished():
+            self.submit(spec, numbers)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Kill all workers; the journal keeps their calls."""
+        with self._lock:
+            self._stopping = True
+            self._wake()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+        for zygote in self._zygotes.values():
+            zygote.close()
+
+    # -- what others ask for, in their threads --
+
+    def submit(self, spec: JobSpec, numbers: Sequence[int]) -> None:
+        """Run calls that are in the journal."""
+        with self._lock:
+            self._scheduler.calls_added(
+                spec.job, numbers, depth=spec.depth, timeout=spec.timeout, retries=spec.retries
+            )
+            self._carry_on()
+        self._settle()
+
+    def cancel(
+        self, job: str, numbers: Sequence[int] | None, status: Status = Status.CANCELLED
+    ) -> None:
+        """End calls (all: None), begun or not; their results tell so with ``status``."""
+        with self._lock:
+            for worker in self._scheduler.queued_at_workers(job, numbers):
+                self._take_back(worker)
+            self._carry_out(self._scheduler.cancelled(job, numbers, status))
+            self._carry_on()
+        self._settle()
+
+    def revoke(self, job: str, count: int) -> list[int]:
+        """Give calls away that have not begun."""
+        with self._lock:
+            for worker in self._scheduler.queued_at_workers(job):
+                self._take_back(worker)
+            numbers = self._scheduler.revoked(job, count)
+            if numbers:
+                self._journal.forget_calls(job, numbers)
+            self._carry_on()
+        self._settle()
+        return numbers
+
+    def release(self, jobs: Sequence[str]) -> None:
+        """Forget jobs, whether they run or not."""
+        with self._lock:
+            for job in jobs:
+                self._carry_out(self._scheduler.job_released(job))
+            self._journal.release(jobs)
+            self._carry_on()
+
+    def wait_for_results(self, session: str, seen: int, timeout: float) -> int:
+        """Wait until more results of a session than ``seen`` were recorded; how many were, since the start."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._recorded.get(session, 0) > seen or self._stopping, timeout)
+            return self._recorded.get(session, 0)
+
+    def recorded(self, session: str) -> int:
+        """How many results of a session were recorded since the start of the agent."""
+        return self._recorded.get(session, 0)
+
+    def snapshot(self) -> tuple[dict[str, int], list[tuple[str, int]]]:
+        """How many calls wait, by job; and the (job, number) of those that run."""
+        with self._lock:
+            return self._scheduler.waiting(), self._scheduler.running()
+
+    # -- the thread --
+
+    def _run(self) -> None:
+        try:
+            self._loop()
+        except BaseException:
+            # An agent without this thread would accept calls and never run them. It ends at once
+            # instead: its supervisor starts it again, and it goes on from its journal.
+            traceback.print_exc()
+            os._exit(70)
+
+    def _loop(self) -> None:
+        housekeeping_at = self._clock() + _HOUSEKEEPING
+        while not self._stopping:
+            with self._lock:
+                now = self._clock()
+                delay = self._scheduler.next_wakeup(now)
+                if self._processes:
+                    delay = min(delay if delay is not None else _HOUSEKEEPING, _HOUSEKEEPING)
+                self._wakeup_at = float("inf") if delay is None else now + delay
+            ready = self._selector.select(delay)
+            with self._lock:
+                self._handle(ready)
+                self._carry_on()
+                if self._clock() >= housekeeping_at:
+                    housekeeping_at = self._clock() + _HOUSEKEEPING
+                    self._trim_logs()
+                crowded = len(self._ended) >= _CROWD
+            self._settle()
+            if crowded:
+                time.sleep(_MOMENT)
+
+    def _handle(self, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
+        zygotes = []
+        for key, _ in ready:
+            if key.data is None:
+                os.read(self._wake_read, 4096)
+            elif isinstance(key.data, Zygote):
+                zygotes.append(key.data)
+            else:
+                self._read_results(key.data)
+        # A worker's reports come before the news of its end.
+        for zygote in zygotes:
+            self._hear(zygote)
+
+    def _settle(self) -> None:
+        """Record what has ended, then tell those who wait for it."""
+        with self._lock:
+            ended, self._ended = self._ended, []
+        if not ended:
+            return
+        sessions: dict[str, int] = {}
+        for e in ended:
+            spec = self._journal.spec(e.job)
+            if spec is not None:
+                sessions[spec.session] = sessions.get(spec.session, 0) + 1
+        self._journal.record(ended)
+        with self._arrived:
+            for session, count in sessions.items():
+                self._recorded[session] = self._recorded.get(session, 0) + count
+            self._arrived.notify_all()
+
+    def _wake(self) -> None:
+        try:
+            os.write(self._wake_write, b"x")
+        except BlockingIOError:
+            pass  # It is being woken already.
+
+    # -- what workers and zygotes say --
+
+    def _read_results(self, process: _Process) -> None:
+        try:
+            data = process.results.recv(1 << 20)
+        except (BlockingIOError, ConnectionResetError):
+            return
+        if not data:
+            self._unregister(process.results)
+            return
+        buffer = process.buffer + data if process.buffer else data
+        offset, now = 0, self._clock()
+        while len(buffer) - offset >= RESULT_HEAD.size:
+            number, status, apart, size = RESULT_HEAD.unpack_from(buffer, offset)[:4]
+            body_at = offset + RESULT_HEAD.size
+            if len(buffer) - body_at < size:
+                break
+            stats = buffer[body_at - _STATS_SIZE : body_at]
+            self._report(process, number, status, apart, stats, buffer[body_at : body_at + size], now)
+            offset = body_at + size
+        process.buffer = buffer[offset:]
+
+    def _report(
+        self, process: _Process, number: int, status: int, apart: int, stats: bytes, body: bytes, now: float
+    ) -> None:
+        job = self._scheduler.call_ended(process.worker, number, now)
+        if job is None:
+            return
+        if apart:
+            path = body.decode()
+            size = os.path.getsize(path)
+            self._ended.append(Ended(job, number, status, stats, size, None, path))
+        else:
+            self._ended.append(Ended(job, number, status, stats, len(body), body, None))
+
+    def _hear(self, zygote: Zygote) -> None:
+        message = zygote.receive()
+        if message is None:
+            self._zygote_ended(zygote)
+        elif "started" in message:
+            process = self._processes.get(message["started"])
+            if process is not None:
+                process.pid = message["pid"]
+                if process.kill_when_started:
+                    _kill(process.pid)
+        elif "exited" in message:
+            self._worker_exited(message["exited"], _describe_exit(message["status"]), message["status"])
+        elif "failed" in message:
+            self._worker_exited(message["failed"], f"no new process can be made: {message['why']}", 0)
+
+    def _worker_exited(self, worker: int, how: str, status: int) -> None:
+        process = self._processes.pop(worker, None)
+        if process is None:
+            return
+        process.results.setblocking(False)
+        self._drain_results(process)
+        self._scheduler.taken_back(worker, self._drain_calls(process))
+        oom = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and self._was_oom_kill()
+        actions = self._scheduler.worker_exited(worker, how, out_of_memory=oom)
+        self._unregister(process.results)
+        for end in (process.calls, process.calls_far, process.results):
+            end.close()
+        self._carry_out(actions)
+
+    def _drain_results(self, process: _Process) -> None:
+        while True:
+            before = len(process.buffer), len(self._ended)
+            self._read_results(process)
+            if before == (len(process.buffer), len(self._ended)):
+                return
+
+    def _drain_calls(self, process: _Process) -> list[int]:
+        numbers: list[int] = []
+        while True:
+            try:
+                message = process.calls_far.recv(MAX_CALL_MESSAGE, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return numbers
+            if not message:
+                return numbers
+            numbers.append(CALL_HEAD.unpack_from(message)[0])
+
+    def _was_oom_kill(self) -> bool:
+        count = _oom_kills()
+        more = count > self._oom_kills
+        self._oom_kills = count
+        return more
+
+    def _zygote_ended(self, zygote: Zygote) -> None:
+        self._unregister(zygote.socket)
+        self._zygotes.pop(zygote.executable, None)
+        zygote.close()
+        words = zygote.last_words()
+        how = f"{zygote.executable} ended" + (f": {words}" if words else "")
+        for process in [p for p in self._processes.values() if p.zygote is zygote]:
+            _kill(process.pid)
+            self._worker_exited(process.worker, how, 0)
+
+    # -- what the scheduler asks for --
+
+    def _carry_on(self) -> None:
+        """Do what the scheduler wants until it wants nothing more."""
+        for _ in range(8):
+            actions = self._scheduler.plan(self._clock())
+            self._carry_out(actions)
+            if not any(isinstance(action, (TakeBack, Fail)) for action in actions):
+                break
+        delay = self._scheduler.next_wakeup(self._clock())
+        if delay is not None and self._clock() + delay < self._wakeup_at:
+            self._wake()
+
+    def _carry_out(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Assign):
+                self._assign(action)
+            elif isinstance(action, StartWorker):
+                self._start_worker(action)
+            elif isinstance(action, Retire):
+                process = self._processes.get(action.worker)
+                if process is not None:
+                    process.calls.shutdown(socket.SHUT_WR)
+            elif isinstance(action, TakeBack):
+                self._take_back(action.worker)
+            elif isinstance(action, Kill):
+                self._kill_worker(action.worker)
+            else:
+                body = action.why.encode()
+                self._ended.append(
+                    Ended(action.job, action.number, action.status, _EMPTY_STATS, len(body), body, None)
+                )
+
+    def _assign(self, action: Assign) -> None:
+        process = self._processes.get(action.worker)
+        if process is None:
+            return  # It could not be started; its end is on the way.
+        attempts = dict(action.calls)
+        loaded = self._journal.load_calls(action.job, [number for number, _ in action.calls])
+        for position, call in enumerate(loaded):
+            if not _send_call(process.calls, call, attempts[call.number]):
+                self._scheduler.not_queued(action.worker, [c.number for c in loaded[position:]])
+                return
+
+    def _start_worker(self, action: StartWorker) -> None:
+        spec = self._journal.spec(action.job)
+        assert spec is not None
+        calls, calls_far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        calls.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MAX_CALL_MESSAGE)
+        calls.setblocking(False)
+        results, results_far = socket.socketpair()
+        folder = self._journal.job_folder(action.job)
+        log = str(folder / f"log-{action.worker}")
+        log_fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        process = _Process(action.worker, action.job, None, calls, calls_far, results, log)
+        self._processes[action.worker] = process
+        try:
+            process.zygote = self._zygote(spec.runtime)
+            fds = [calls_far.fileno(), results_far.fileno(), log_fd]
+            process.zygote.fork(self._order(action.worker, spec, folder), fds)
+        except OSError as exc:
+            self._worker_exited(action.worker, f"{spec.runtime} can't be started: {exc}", 0)
+            return
+        finally:
+            results_far.close()
+            os.close(log_fd)
+        self._selector.register(results, selectors.EVENT_READ, process)
+
+    def _order(self, worker: int, spec: JobSpec, folder: Path) -> dict[str, Any]:
+        env = {
+            **self._base_env,
+            **spec.env,
+            "LITHOPS_WORKER_DEPTH": str(spec.depth + 1),
+            "LITHOPS_WORKER_SESSION": spec.session,
+        }
+        return {
+            "worker": worker,
+            "folder": str(folder),
+            "function": str(self._journal.blob_path(spec.function)),
+            "modules": str(self._journal.modules_path(spec.modules)) if spec.modules else None,
+            "env": env,
+            "cwd": spec.cwd or os.path.expanduser("~"),
+        }
+
+    def _zygote(self, executable: str) -> Zygote:
+        zygote = self._zygotes.get(executable)
+        if zygote is None:
+            zygote = Zygote(executable, self._worker_path, self._folder / "zygote.log")
+            self._zygotes[executable] = zygote
+            self._selector.register(zygote.socket, selectors.EVENT_READ, zygote)
+        return zygote
+
+    def _take_back(self, worker: int) -> None:
+        process = self._processes.get(worker)
+        if process is not None:
+            self._scheduler.taken_back(worker, self._drain_calls(process))
+
+    def _kill_worker(self, worker: int) -> None:
+        process = self._processes.get(worker)
+        if process is None:
+            return
+        if process.pid:
+            _kill(process.pid)
+        else:
+            process.kill_when_started = True
+
+    def _unregister(self, end: socket.socket) -> None:
+        try:
+            self._selector.unregister(end)
+        except (KeyError, ValueError):
+            pass  # It was not, or is closed.
+
+    def _trim_logs(self) -> None:
+        for process in self._processes.values():
+            try:
+                if os.path.getsize(process.log) > _LOG_LIMIT:
+                    os.truncate(process.log, 0)
+            except OSError:
+                pass  # The job was released a moment ago.
+
+
+def _send_call(queue: socket.socket, call: CallData, attempt: int) -> bool:
+    """Queue a call; False when the queue is full."""
+    if call.file is not None:
+        message = CALL_HEAD.pack(call.number, attempt, 1) + call.file.encode()
+    else:
+        message = CALL_HEAD.pack(call.number, attempt, 0) + (call.data or b"")
+    try:
+        queue.send(message)
+    except BlockingIOError:
+        return False
+    except (BrokenPipeError, ConnectionResetError):
+        return True  # The worker is gone; the news of it comes, and the call is run elsewhere.
+    return True
+
+
+def _kill(pid: int) -> None:
+    """Kill a worker and its descendants, which are in its process group."""
+    for kill in (os.killpg, os.kill):
+        try:
+            if pid:
+                kill(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass  # It has ended, or has not yet made its group.
+
+
+def _describe_exit(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        return f"the worker was ended by {signal.Signals(number).name} ({signal.strsignal(number)})"
+    return f"the worker exited with code {os.WEXITSTATUS(status)}"
+
+
+def _oom_kills() -> int:
+    """How many processes the kernel has killed for memory since it booted."""
+    try:
+        with open("/proc/vmstat") as file:
+            return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
+    except OSError:
+        return 0

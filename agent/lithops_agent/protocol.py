@@ -1,0 +1,263 @@
+"""The wire protocol: what the coordinator and the agent say to each other, and in which bytes.
+
+HTTP/1.1 with the version in the path. Control messages are JSON objects. Calls and results travel
+as *frames*, many to a body::
+
+    frame   := length of header (uint32) | length of payload (uint64) | header | payload
+    header  := a JSON object with the key "kind"
+
+    kind "job"      header: a JobSpec                       payload: empty
+    kind "blob"     header: sha256                          payload: the bytes
+    kind "calls"    header: job, count                      payload: count CALL records, then their data
+    kind "results"  header: cursor, jobs, running, waiting  payload: RESULT records, then their bodies
+
+All integers are little-endian. Rules: what is written is exact, unknown keys are ignored on
+reading; a request that changes something can be sent twice without harm (calls have numbers, blobs
+have hashes); every refusal is a problem+json answer (RFC 9457) whose ``type`` is one of `Problem`.
+
+This module imports nothing but the standard library and works on Python 3.9 and newer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+PROTOCOL = 1
+MAX_HEADER = 64 * 1024 * 1024
+INLINE_LIMIT = 64 * 1024
+"""Bytes above which the data or the result of a call lives in a file of its own on the host."""
+
+STATS = (
+    "worker_start_tstamp",  # seconds since the epoch, clock of the host, as are the next three
+    "worker_func_start_tstamp",
+    "worker_func_end_tstamp",
+    "worker_end_tstamp",
+    "worker_func_cpu_user_time",  # seconds
+    "worker_func_cpu_system_time",
+    "worker_func_rss",  # bytes
+    "worker_peak_memory_start",  # bytes
+    "worker_peak_memory_end",
+    "attempt",  # 1 for the first
+    "worker_pid",
+)
+NO_STATS = (0.0,) * len(STATS)
+
+_FRAME = struct.Struct("<IQ")
+CALL = struct.Struct("<IQ")
+"""Number of a call within its job, length of its data."""
+RESULT = struct.Struct(f"<QIIBBQ{len(STATS)}d")
+"""Sequence number, index into the header's jobs, call number, Status, 1 if the body is fetched
+on its own, length of the body, and the numbers that STATS names."""
+
+
+class Status(enum.IntEnum):
+    """How a call ended. Up to FAILED the body was made by the worker; beyond it is UTF-8 text."""
+
+    SUCCESS = 0
+    EXCEPTION = 1
+    BAD_RESULT = 2
+    WORKER_DIED = 10
+    OUT_OF_MEMORY = 11
+    TIMED_OUT = 12
+    CANCELLED = 13
+    HARD_DISMANTLE = 14
+
+
+class Problem:
+    """The stable ``type`` of a problem+json answer."""
+
+    UNAUTHORIZED = "urn:lithops:unauthorized"
+    BAD_REQUEST = "urn:lithops:bad-request"
+    MISSING_BLOBS = "urn:lithops:missing-blobs"
+    UNKNOWN_JOB = "urn:lithops:unknown-job"
+    UNKNOWN_RESULT = "urn:lithops:unknown-result"
+    NO_SPACE = "urn:lithops:no-space"
+    DRAINING = "urn:lithops:draining"
+    RUNTIME = "urn:lithops:runtime"
+    INTERNAL = "urn:lithops:internal"
+
+
+class ProtocolError(Exception):
+    """The other side sent bytes that are not of this protocol."""
+
+
+class Endpoint(NamedTuple):
+    """One row of the table that the agent's routes and the coordinator's client are built from."""
+
+    method: str
+    path: str
+
+
+INFO = Endpoint("GET", "/v1/info")
+"""Frozen for ever: protocol, version, bundle, agent_id, boot_id, python, processes, busy."""
+SUBMIT = Endpoint("POST", "/v1/submissions")
+"""Body: frames (at most one job, then blobs, then calls). Answers `{"accepted": calls}`."""
+RESULTS = Endpoint("GET", "/v1/results")
+"""Query: session, after (cursor), ack (cursor), wait (seconds), release (jobs, with commas between).
+Answers one "results" frame."""
+BODY = Endpoint("GET", "/v1/results/<int:seq>/body")
+"""The body of one result that is too large for the stream."""
+CANCEL = Endpoint("POST", "/v1/cancel")
+"""`{"job": id, "numbers": [..] or null}`: kills or withdraws calls. Answers `{"cancelled": n}`."""
+REVOKE = Endpoint("POST", "/v1/revoke")
+"""`{"job": id, "count": n}`: gives back calls that have not started. Answers `{"numbers": [..]}`."""
+RELEASE = Endpoint("POST", "/v1/release")
+"""`{"jobs": [id, ..]}`: forgets jobs and all that belongs to them."""
+STATUS = Endpoint("GET", "/v1/status")
+"""What runs and waits, by job, and the time to dismantle."""
+DISMANTLE = Endpoint("POST", "/v1/dismantle")
+"""Ends the agent now."""
+ENDPOINTS = (INFO, SUBMIT, RESULTS, BODY, CANCEL, REVOKE, RELEASE, STATUS, DISMANTLE)
+
+
+@dataclasses.dataclass(frozen=True)
+class JobSpec:
+    """What an agent must know to run the calls of a job.
+
+    ``runtime`` is the path of the Python interpreter. ``timeout`` is in seconds for each call,
+    None for no limit. ``depth`` is 0 for a job from outside, and one more than its parent's for a
+    job that a function submitted from within a worker. ``hard_timeout`` and ``soft_timeout`` are
+    the dismantle time-outs in seconds, None for none.
+    """
+
+    job: str
+    session: str
+    function: str
+    total: int
+    runtime: str
+    function_name: str = ""
+    modules: str | None = None
+    env: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    timeout: float | None = None
+    cwd: str | None = None
+    depth: int = 0
+    retries: int = 0
+    soft_timeout: float | None = None
+    hard_timeout: float | None = None
+
+    def blobs(self) -> tuple[str, ...]:
+        """The SHA-256 of every blob that the job needs."""
+        return (self.function, self.modules) if self.modules else (self.function,)
+
+    def to_json(self) -> dict[str, Any]:
+        """The header of a "job" frame."""
+        return {"kind": "job", **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)}}
+
+    @classmethod
+    def from_json(cls, header: Mapping[str, Any]) -> JobSpec:
+        """Read a header, ignoring keys that a newer coordinator may have added."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        try:
+            return cls(**{key: value for key, value in header.items() if key in known})
+        except TypeError as exc:
+            raise ProtocolError(f"a job without all of its keys: {exc}") from exc
+
+
+class Reader(Protocol):
+    """Anything that bytes can be read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most ``size`` bytes, none at the end."""
+
+
+class ResultRecord(NamedTuple):
+    """One result as it came over the wire; ``body`` is None when it must be fetched on its own."""
+
+    seq: int
+    job: str
+    number: int
+    status: int
+    size: int
+    body: bytes | None
+    stats: tuple[float, ...]
+
+
+def frame_head(header: Mapping[str, Any], payload_size: int) -> bytes:
+    """The bytes of a frame up to its payload."""
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return _FRAME.pack(len(text), payload_size) + text
+
+
+def calls_frame(job: str, calls: Sequence[tuple[int, bytes]]) -> list[bytes]:
+    """A "calls" frame, as pieces that are written one after the other."""
+    table = b"".join(CALL.pack(number, len(data)) for number, data in calls)
+    size = len(table) + sum(len(data) for _, data in calls)
+    head = frame_head({"kind": "calls", "job": job, "count": len(calls)}, size)
+    return [head, table, *(data for _, data in calls)]
+
+
+def blob_frame(sha256: str, data: bytes) -> list[bytes]:
+    """A "blob" frame, as pieces."""
+    return [frame_head({"kind": "blob", "sha256": sha256}, len(data)), data]
+
+
+def read_exactly(stream: Reader, size: int) -> bytes:
+    """``size`` bytes, or ProtocolError when the stream ends before."""
+    first = stream.read(size)
+    if len(first) == size:
+        return first
+    pieces = [first]
+    missing = size - len(first)
+    while missing:
+        piece = stream.read(missing)
+        if not piece:
+            raise ProtocolError(f"the body ended {missing} bytes too early")
+        pieces.append(piece)
+        missing -= len(piece)
+    return b"".join(pieces)
+
+
+def read_frame_head(stream: Reader) -> tuple[dict[str, Any], int] | None:
+    """The header of the next frame and the size of its payload; None at the end of the stream."""
+    first = stream.read(_FRAME.size)
+    if not first:
+        return None
+    if len(first) < _FRAME.size:
+        first += read_exactly(stream, _FRAME.size - len(first))
+    header_size, payload_size = _FRAME.unpack(first)
+    if header_size > MAX_HEADER:
+        raise ProtocolError(f"a frame header of {header_size} bytes")
+    try:
+        header = json.loads(read_exactly(stream, header_size))
+    except ValueError as exc:
+        raise ProtocolError(f"a frame header that is not JSON: {exc}") from exc
+    if not isinstance(header, dict) or not isinstance(header.get("kind"), str):
+        raise ProtocolError("a frame header without a kind")
+    return header, payload_size
+
+
+def read_call_table(stream: Reader, count: int, payload_size: int) -> list[tuple[int, int]]:
+    """The (number, size) of each call of a "calls" frame, whose data follow in the stream."""
+    if count < 0 or count * CALL.size > payload_size:
+        raise ProtocolError(f"a frame of {payload_size} bytes can't hold {count} calls")
+    table = list(CALL.iter_unpack(read_exactly(stream, count * CALL.size)))
+    if count * CALL.size + sum(size for _, size in table) != payload_size:
+        raise ProtocolError("the sizes of the calls do not add up to the size of their frame")
+    return table
+
+
+def results_frame(header: Mapping[str, Any], records: Iterable[bytes], bodies: Iterable[bytes]) -> bytes:
+    """A whole "results" frame; ``records`` are packed RESULT structures."""
+    records = list(records)
+    payload = b"".join([*records, *bodies])
+    return frame_head({"kind": "results", "count": len(records), **header}, len(payload)) + payload
+
+
+def parse_results(header: Mapping[str, Any], payload: bytes) -> Iterator[ResultRecord]:
+    """The records of a "results" frame, in the order of their sequence numbers."""
+    jobs: list[str] = header["jobs"]
+    table_size = header["count"] * RESULT.size
+    view = memoryview(payload)
+    offset = table_size
+    for row in RESULT.iter_unpack(view[:table_size]):
+        seq, job, number, status, apart, size = row[:6]
+        body = None
+        if not apart:
+            body = bytes(view[offset : offset + size])
+            offset += size
+        yield ResultRecord(seq, jobs[job], number, status, size, body, row[6:])

@@ -1,0 +1,1 @@
+"""What a call runs in: so far an interpreter of the host."""

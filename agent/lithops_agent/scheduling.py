@@ -1,0 +1,408 @@
+"""Which call runs in which worker: a state machine without sockets, processes or clocks.
+
+The pool tells what happened, in the past tense, and asks `plan` what to do about it, in the
+imperative. Rules:
+
+- A host has ``processes`` slots for each nesting depth, so that a function that waits for calls of
+  its own can't keep these from running.
+- Slots are shared evenly between the jobs that have calls waiting; a worker is never handed over from
+  one job to another, it is retired and a new one started.
+- Calls are queued at a worker ahead of time only while they are short (`_queue_length`), and what
+  waits behind a call that turns out to be long is taken back for an idle worker.
+- A call that was running when its worker died is retried while its attempts last; the calls queued
+  behind it were never begun, and lose nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Union
+
+from lithops_agent.protocol import Status
+
+_AHEAD = 0.02
+"""Seconds of work that are queued at a worker ahead of time, so that it never waits for the agent."""
+_LONG = 0.1
+"""Seconds; calls longer than this are not queued ahead at all."""
+_MAX_AHEAD = 64
+_TIME_SLICE = 0.25
+"""Seconds that a worker serves its job before it makes room, when there are more jobs than slots."""
+_LINGER = 0.5
+"""Seconds that a worker without a call waits for more of its job, when nobody else wants its slot."""
+_BARREN_LIMIT = 3
+"""So many workers in a row that died before they began a call, and the job is given up."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StartWorker:
+    """Fork worker ``worker`` for ``job``."""
+
+    worker: int
+    job: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Assign:
+    """Queue calls at a worker, in this order; report those that did not fit with `not_queued`."""
+
+    worker: int
+    job: str
+    calls: tuple[tuple[int, int], ...]
+    """(number, attempt) of each."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TakeBack:
+    """Empty the queue of a worker and report what was in it with `taken_back`."""
+
+    worker: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Retire:
+    """Close the queue of a worker; it ends by itself."""
+
+    worker: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Kill:
+    """Kill a worker with all its descendants."""
+
+    worker: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Fail:
+    """Record a call as failed, without any worker having reported it."""
+
+    job: str
+    number: int
+    status: Status
+    why: str
+
+
+Action = Union[StartWorker, Assign, TakeBack, Retire, Kill, Fail]
+
+
+@dataclasses.dataclass
+class _Job:
+    job: str
+    depth: int
+    timeout: float | None
+    retries: int
+    backlog: deque[int] = dataclasses.field(default_factory=deque)
+    attempts: dict[int, int] = dataclasses.field(default_factory=dict)
+    mean: float | None = None
+    barren: int = 0
+    last_served_at: float = 0.0
+
+
+@dataclasses.dataclass
+class _Worker:
+    worker: int
+    job: _Job
+    started_at: float
+    queue: deque[int] = dataclasses.field(default_factory=deque)
+    head_at: float = 0.0
+    """When the first call of the queue began; with an empty queue, when the last one ended."""
+    leaving: bool = False
+    retired: bool = False
+    killed_for: Status | None = None
+    killed_call: int | None = None
+    begun_any: bool = False
+
+    @property
+    def usable(self) -> bool:
+        return not (self.leaving or self.retired or self.killed_for is not None)
+
+
+class Scheduler:
+    """Jobs, their waiting calls, and the workers of one host."""
+
+    def __init__(self, processes: int) -> None:
+        self.processes = processes
+        self._jobs: dict[str, _Job] = {}
+        self._workers: dict[int, _Worker] = {}
+        self._next_worker = 0
+
+    # -- what happened --
+
+    def calls_added(
+        self, job: str, numbers: Iterable[int], *, depth: int, timeout: float | None, retries: int = 0
+    ) -> None:
+        """Calls of a job wait to be run."""
+        if job not in self._jobs:
+            self._jobs[job] = _Job(job, depth, timeout, retries)
+        self._jobs[job].backlog.extend(numbers)
+
+    def job_released(self, job: str) -> list[Action]:
+        """A job is forgotten; its workers are killed."""
+        actions: list[Action] = [
+            self._kill(w, Status.CANCELLED) for w in self._of(job) if w.killed_for is None and not w.retired
+        ]
+        self._jobs.pop(job, None)
+        return actions
+
+    def call_ended(self, worker: int, number: int, now: float) -> str | None:
+        """A worker reported the end of a call. The job, or None when the report is not expected."""
+        w = self._workers.get(worker)
+        if w is None or number not in w.queue:
+            return None
+        w.queue.remove(number)
+        took = max(now - w.head_at, 0.0)
+        job = w.job
+        job.mean = took if job.mean is None else 0.8 * job.mean + 0.2 * took
+        job.barren = 0
+        job.attempts.pop(number, None)
+        w.begun_any = True
+        w.head_at = now
+        return job.job
+
+    def not_queued(self, worker: int, numbers: Iterable[int]) -> None:
+        """The queue of a worker had no room for these calls."""
+        self.taken_back(worker, numbers)
+
+    def taken_back(self, worker: int, numbers: Iterable[int]) -> None:
+        """These calls, the last ones of a worker's queue, wait again."""
+        w = self._workers[worker]
+        back = list(numbers)
+        for number in back:
+            w.queue.remove(number)
+        if w.job.job in self._jobs:
+            w.job.backlog.extendleft(reversed(back))
+
+    def worker_exited(self, worker: int, how: str, out_of_memory: bool = False) -> list[Action]:
+        """A worker ended, after its reports were read and `taken_back` told what it had not begun."""
+        w = self._workers.pop(worker)
+        job = w.job
+        if job.job not in self._jobs:
+            return []
+        actions = [self._interrupted(w, number, how, out_of_memory) for number in w.queue]
+        if not w.queue:
+            actions = self._barren(w, how)
+        self._prune(job)
+        return [action for action in actions if action is not None]
+
+    def _interrupted(self, w: _Worker, number: int, how: str, out_of_memory: bool) -> Fail | None:
+        """What becomes of a call that its dead worker had in hand."""
+        job = w.job
+        if w.killed_for is not None:
+            if number == w.killed_call:
+                return self._fail(job, number, w.killed_for, how)
+            # The worker was killed for the call before, which ended at that moment.
+            job.backlog.appendleft(number)
+            return None
+        attempt = job.attempts.get(number, 1)
+        if attempt <= job.retries:
+            job.attempts[number] = attempt + 1
+            job.backlog.appendleft(number)
+            return None
+        status = Status.OUT_OF_MEMORY if out_of_memory else Status.WORKER_DIED
+        return self._fail(job, number, status, how)
+
+    def cancelled(
+        self, job: str, numbers: Iterable[int] | None, status: Status = Status.CANCELLED
+    ) -> list[Action]:
+        """Calls (all of the job: None) are to end now; those that wait fail at once."""
+        j = self._jobs.get(job)
+        if j is None:
+            return []
+        chosen = None if numbers is None else frozenset(numbers)
+        waiting = [n for n in j.backlog if chosen is None or n in chosen]
+        if waiting:
+            gone = frozenset(waiting)
+            j.backlog = deque(n for n in j.backlog if n not in gone)
+        actions: list[Action] = [self._fail(j, n, status, "ended before it began") for n in waiting]
+        for w in self._of(job):
+            if w.queue and (chosen is None or w.queue[0] in chosen):
+                actions.append(self._kill(w, status))
+        self._prune(j)
+        return actions
+
+    def queued_at_workers(self, job: str, numbers: Iterable[int] | None = None) -> list[int]:
+        """Workers whose queue holds calls (these calls: numbers) behind the one they may have begun."""
+        chosen = None if numbers is None else frozenset(numbers)
+        return [
+            w.worker
+            for w in self._of(job)
+            if any(chosen is None or number in chosen for number in list(w.queue)[1:])
+        ]
+
+    def revoked(self, job: str, count: int) -> list[int]:
+        """Give away up to ``count`` of the calls that wait, the last ones first."""
+        j = self._jobs.get(job)
+        if j is None:
+            return []
+        given = [j.backlog.pop() for _ in range(min(count, len(j.backlog)))]
+        self._prune(j)
+        return given
+
+    # -- what is so --
+
+    def waiting(self) -> dict[str, int]:
+        """How many calls of each job have not begun."""
+        counts = {job.job: len(job.backlog) for job in self._jobs.values()}
+        for w in self._workers.values():
+            if w.job.job in counts:
+                counts[w.job.job] += max(len(w.queue) - 1, 0)
+        return {job: count for job, count in counts.items() if count}
+
+    def running(self) -> list[tuple[str, int]]:
+        """(job, number) of each call that a worker has in hand."""
+        return [(w.job.job, w.queue[0]) for w in self._workers.values() if w.queue]
+
+    def busy_jobs(self) -> set[str]:
+        """Jobs with calls that wait or run."""
+        return set(self.waiting()) | {job for job, _ in self.running()}
+
+    def next_wakeup(self, now: float) -> float | None:
+        """Seconds until `plan` must be asked again though nothing happened; None: not needed."""
+        times = [
+            w.head_at + w.job.timeout
+            for w in self._workers.values()
+            if w.queue and w.job.timeout is not None and w.killed_for is None
+        ]
+        if any(len(w.queue) > 1 for w in self._workers.values()):
+            times.append(now + _AHEAD)
+        times.extend(w.head_at + _LINGER for w in self._workers.values() if w.usable and not w.queue)
+        if any(job.backlog and not self._count(job) for job in self._jobs.values()):
+            times.append(now + _TIME_SLICE)
+        return max(min(times) - now, 0.0) if times else None
+
+    # -- what to do --
+
+    def plan(self, now: float) -> list[Action]:
+        """What to do now; carry out all of it, in order, before telling what happened next."""
+        actions: list[Action] = []
+        self._time_out(now, actions)
+        for depth in sorted({job.depth for job in self._jobs.values()}):
+            self._feed(depth, now, actions)
+            self._retire(depth, now, actions)
+            self._grow(depth, now, actions)
+        return actions
+
+    def _time_out(self, now: float, actions: list[Action]) -> None:
+        for w in self._workers.values():
+            limit = w.job.timeout
+            if limit is not None and w.queue and w.killed_for is None and now - w.head_at >= limit:
+                actions.append(self._kill(w, Status.TIMED_OUT))
+
+    def _feed(self, depth: int, now: float, actions: list[Action]) -> None:
+        for w in self._at(depth):
+            job = w.job
+            if not w.usable or not job.backlog:
+                continue
+            room = _queue_length(job) - len(w.queue)
+            if room <= 0:
+                continue
+            # The last calls of a job are dealt out one by one, so that all workers end together.
+            if w.queue and len(job.backlog) < self.processes * 2:
+                continue
+            numbers = [job.backlog.popleft() for _ in range(min(room, len(job.backlog)))]
+            if not w.queue:
+                w.head_at = now
+            w.queue.extend(numbers)
+            job.last_served_at = now
+            actions.append(Assign(w.worker, job.job, tuple((n, job.attempts.get(n, 1)) for n in numbers)))
+
+    def _retire(self, depth: int, now: float, actions: list[Action]) -> None:
+        wanted = [job for job in self._jobs.values() if job.depth == depth and self._wants_worker(job)]
+        for w in list(self._at(depth)):
+            if w.retired or w.killed_for is not None:
+                continue
+            if not w.queue:
+                if self._free_slots(depth) <= 0 and wanted:
+                    w.leaving = True
+                if w.leaving or now - w.head_at >= _LINGER or w.job.job not in self._jobs:
+                    w.retired = True
+                    actions.append(Retire(w.worker))
+                    continue
+                stuck = self._stuck_behind(w.job, now)
+                if stuck is not None and not w.job.backlog:
+                    actions.append(TakeBack(stuck.worker))
+            elif wanted and w.usable and self._must_yield(w, wanted, now):
+                w.leaving = True
+                if len(w.queue) > 1:
+                    actions.append(TakeBack(w.worker))
+
+    def _must_yield(self, w: _Worker, wanted: list[_Job], now: float) -> bool:
+        """Whether a busy worker ends after its call, because other jobs have too few slots."""
+        if self._free_slots(w.job.depth) > 0 or w.job in wanted:
+            return False
+        mine = self._count(w.job)
+        least = min(self._count(job) for job in wanted)
+        if mine > least + 1:
+            return True
+        return mine > least and now - w.started_at >= _TIME_SLICE
+
+    def _grow(self, depth: int, now: float, actions: list[Action]) -> None:
+        while self._free_slots(depth) > 0:
+            wanted = [job for job in self._jobs.values() if job.depth == depth and self._wants_worker(job)]
+            if not wanted:
+                return
+            job = min(wanted, key=lambda j: (self._count(j), j.last_served_at))
+            self._next_worker += 1
+            w = _Worker(self._next_worker, job, started_at=now, head_at=now)
+            self._workers[w.worker] = w
+            job.last_served_at = now
+            actions.append(StartWorker(w.worker, job.job))
+            self._feed(depth, now, actions)
+
+    # -- small questions --
+
+    def _wants_worker(self, job: _Job) -> bool:
+        if not job.backlog:
+            return False
+        idle = sum(1 for w in self._workers.values() if w.job is job and w.usable and not w.queue)
+        return len(job.backlog) > idle and self._count(job) < self.processes
+
+    def _stuck_behind(self, job: _Job, now: float) -> _Worker | None:
+        slow = [w for w in self._of(job.job) if len(w.queue) > 1 and now - w.head_at >= _AHEAD]
+        return max(slow, key=lambda w: len(w.queue), default=None)
+
+    def _of(self, job: str) -> list[_Worker]:
+        return [w for w in self._workers.values() if w.job.job == job]
+
+    def _at(self, depth: int) -> Iterator[_Worker]:
+        return (w for w in self._workers.values() if w.job.depth == depth)
+
+    def _count(self, job: _Job) -> int:
+        return sum(1 for w in self._workers.values() if w.job is job and w.usable)
+
+    def _free_slots(self, depth: int) -> int:
+        held = sum(1 for w in self._at(depth) if not w.retired and w.killed_for is None)
+        return self.processes - held
+
+    def _kill(self, w: _Worker, reason: Status) -> Kill:
+        w.killed_for = reason
+        w.killed_call = w.queue[0] if w.queue else None
+        return Kill(w.worker)
+
+    def _fail(self, job: _Job, number: int, status: Status, why: str) -> Fail:
+        job.attempts.pop(number, None)
+        return Fail(job.job, number, status, why)
+
+    def _prune(self, job: _Job) -> None:
+        if not job.backlog and not self._of(job.job):
+            self._jobs.pop(job.job, None)
+
+    def _barren(self, w: _Worker, how: str) -> list[Fail | None]:
+        if w.begun_any or w.retired or w.killed_for is not None:
+            return []
+        w.job.barren += 1
+        if w.job.barren < _BARREN_LIMIT:
+            return []
+        why = f"{w.job.barren} workers in a row ended before they began a call: {how}"
+        numbers = list(w.job.backlog)
+        w.job.backlog.clear()
+        return [self._fail(w.job, number, Status.WORKER_DIED, why) for number in numbers]
+
+
+def _queue_length(job: _Job) -> int:
+    """How many calls a worker may hold: the one it runs, and what is queued behind it."""
+    if job.mean is None or job.mean >= _LONG:
+        return 1
+    return max(2, min(_MAX_AHEAD, int(_AHEAD / max(job.mean, 1e-6)) + 1))

@@ -1,0 +1,64 @@
+"""How the agent of a user is found on its machine: a file in its home folder. Both sides read it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import IO, Any
+
+EXIT_FAILED = 1
+EXIT_BUSY = 75
+"""What ``start`` exits with when an agent of another version has jobs: EX_TEMPFAIL of sysexits.h."""
+
+
+def boot_id() -> str:
+    """The kernel's name for this boot of the machine."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+class StateFile:
+    """``agent.json`` in the home folder of an agent: where it listens, and the token (mode 0600)."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.path = home / "agent.json"
+
+    def read(self) -> dict[str, Any] | None:
+        """What the file says, if the process that it names is alive on this boot."""
+        try:
+            state = json.loads(self.path.read_text())
+            if state["boot_id"] != boot_id():
+                return None
+            os.kill(state["pid"], 0)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return dict(state)
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Replace the file."""
+        temporary = self.path.with_name(f"agent.json.{os.getpid()}")
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(state, file)
+        temporary.replace(self.path)
+
+    def remove(self) -> None:
+        """Delete the file: nobody listens any more."""
+        self.path.unlink(missing_ok=True)
+
+    def token(self) -> str | None:
+        """The token of an agent that ran here before, so that a restart does not change it."""
+        try:
+            return str(json.loads(self.path.read_text())["token"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def lock(self, name: str) -> IO[str]:
+        """Wait for, and hold, an exclusive lock until the file is closed."""
+        file = open(self.home / f"{name}.lock", "w")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return file

@@ -1,0 +1,1 @@
+"""Where hosts come from: each backend finds, starts and ends its machines, and nothing else."""

@@ -1,0 +1,1 @@
+"""Put the agent on a host: build its bundle, look at the host, send what is missing, start it."""

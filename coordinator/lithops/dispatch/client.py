@@ -1,0 +1,136 @@
+"""A typed client of one agent: the endpoints of the protocol as methods, its refusals as exceptions."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import urllib.parse
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from lithops.errors import AgentError, HostDiskFull, HostLost
+from lithops.ssh.http import ChannelHTTPConnection, Opener
+from lithops_agent import protocol
+from lithops_agent.protocol import Endpoint, Problem
+
+_TIMEOUT = 60.0
+_POLL_MARGIN = 15.0
+"""Seconds that an answer to a long poll may come late."""
+
+
+class Refused(AgentError):
+    """The agent answered with a problem; ``kind`` is one of `Problem`, ``details`` its JSON."""
+
+    def __init__(self, message: str, *, host: str = "", phase: str = "", kind: str = "") -> None:
+        super().__init__(message, host=host, phase=phase)
+        self.kind = kind
+        self.details: Mapping[str, Any] = {}
+
+
+class AgentClient:
+    """One HTTP connection to an agent, for one thread at a time.
+
+    Raises `HostLost` when the connection breaks, and `Refused` for what the agent does not do.
+    """
+
+    def __init__(self, opener: Opener, token: str, host: str) -> None:
+        self._connection = ChannelHTTPConnection(opener, timeout=_TIMEOUT)
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self._host = host
+
+    def info(self) -> dict[str, Any]:
+        """What the agent is."""
+        return self._json(protocol.INFO)
+
+    def status(self) -> dict[str, Any]:
+        """What runs and waits there."""
+        return self._json(protocol.STATUS)
+
+    def submit(self, pieces: Sequence[bytes]) -> int:
+        """Send frames; how many of the calls were new to the agent."""
+        size = sum(len(piece) for piece in pieces)
+        body = b"".join(pieces) if size < 1 << 20 else iter(pieces)
+        headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
+        answer = self._ask(protocol.SUBMIT, protocol.SUBMIT.path, body, headers)
+        return int(json.loads(answer)["accepted"])
+
+    def results(
+        self, session: str, after: int, ack: int, wait: float, release: Iterable[str] = ()
+    ) -> tuple[dict[str, Any], list[protocol.ResultRecord]]:
+        """Results after the cursor ``after``: the header of the frame, and its records."""
+        query = {"session": session, "after": after, "ack": ack, "wait": wait, "release": ",".join(release)}
+        self._connection.set_timeout(wait + _POLL_MARGIN)
+        path = f"{protocol.RESULTS.path}?{urllib.parse.urlencode(query)}"
+        frame = _Bytes(self._ask(protocol.RESULTS, path))
+        head = protocol.read_frame_head(frame)
+        if head is None:
+            raise HostLost("the agent sent an empty answer", host=self._host, phase="collect")
+        header, size = head
+        return header, list(protocol.parse_results(header, protocol.read_exactly(frame, size)))
+
+    def body(self, seq: int) -> bytes:
+        """The body of a result that is too large for the stream."""
+        self._connection.set_timeout(_TIMEOUT)
+        return self._ask(protocol.BODY, protocol.BODY.path.replace("<int:seq>", str(seq)))
+
+    def cancel(self, job: str, numbers: Sequence[int] | None) -> None:
+        """End calls of a job (all: None)."""
+        self._json(protocol.CANCEL, {"job": job, "numbers": numbers})
+
+    def revoke(self, job: str, count: int) -> list[int]:
+        """Take back calls that have not begun; their numbers."""
+        return list(self._json(protocol.REVOKE, {"job": job, "count": count})["numbers"])
+
+    def release(self, jobs: Sequence[str]) -> None:
+        """Have jobs forgotten."""
+        self._json(protocol.RELEASE, {"jobs": list(jobs)})
+
+    def dismantle(self) -> None:
+        """End the agent."""
+        self._json(protocol.DISMANTLE, {})
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _json(self, endpoint: Endpoint, sent: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        body = None if sent is None else json.dumps(sent).encode()
+        return dict(json.loads(self._ask(endpoint, endpoint.path, body)))
+
+    def _ask(
+        self, endpoint: Endpoint, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> bytes:
+        try:
+            self._connection.request(endpoint.method, path, body, {**self._headers, **(headers or {})})
+            response = self._connection.getresponse()
+            answer = response.read()
+        except (OSError, http.client.HTTPException) as exc:
+            self._connection.close()
+            what = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
+            raise HostLost(f"the connection to the agent broke ({what})", host=self._host) from exc
+        if response.status != 200:
+            raise self._refused(response.status, answer)
+        return answer
+
+    def _refused(self, status: int, answer: bytes) -> Exception:
+        try:
+            problem = json.loads(answer)
+            kind, detail = str(problem["type"]), str(problem["detail"])
+        except (ValueError, KeyError, TypeError):
+            problem, kind, detail = {}, "", answer[:200].decode(errors="replace")
+        if kind == Problem.NO_SPACE:
+            return HostDiskFull(detail, host=self._host, phase="submit")
+        refused = Refused(f"{detail} (HTTP {status})", host=self._host, kind=kind)
+        refused.details = problem
+        return refused
+
+
+class _Bytes:
+    """Reads from bytes without copying them twice."""
+
+    def __init__(self, data: bytes) -> None:
+        self._view = memoryview(data)
+
+    def read(self, size: int) -> bytes:
+        piece, self._view = self._view[:size], self._view[size:]
+        return bytes(piece)

@@ -1,0 +1,62 @@
+"""From what an agent reports to what a future is told."""
+
+from __future__ import annotations
+
+import pickle
+from array import array
+from typing import Optional
+
+from lithops.errors import (
+    CallCancelled,
+    CallError,
+    CallTimeout,
+    HardDismantleTimeout,
+    RemoteTraceback,
+    ResultError,
+    WorkerDied,
+)
+from lithops.job.model import Outcome
+from lithops_agent.protocol import ResultRecord, Status
+
+
+def outcome_of(
+    record: ResultRecord, body: bytes, host: str, function_name: str, timeout: Optional[float]
+) -> Outcome:
+    """The outcome that a result record stands for; ``body`` is its body, however it came."""
+    stats = array("d", record.stats)
+    if record.status == Status.SUCCESS:
+        return Outcome(ok=True, host=host, body=body, stats=stats)
+    if record.status == Status.EXCEPTION:
+        return Outcome(ok=False, host=host, body=body, stats=stats)
+    error = _error(record, body, host, function_name, timeout)
+    return Outcome(ok=False, host=host, error=error, stats=stats)
+
+
+def _error(record: ResultRecord, body: bytes, host: str, name: str, timeout: Optional[float]) -> CallError:
+    who = {"host": host, "job_id": record.job, "call_id": f"{record.number:05d}"}
+    if record.status == Status.BAD_RESULT:
+        account = pickle.loads(body)
+        what = f"{account['type']}: {account['message']}"
+        error = ResultError(f"what {name}() returned can't be sent back: {what}", **who)
+        error.__cause__ = RemoteTraceback(account["traceback"])
+        return error
+    text = body.decode("utf-8", "replace")
+    if record.status == Status.TIMED_OUT:
+        return CallTimeout(
+            f"{name}() ran longer than its time-out of {timeout or 0:g} s and was killed; "
+            "give it more with timeout= or lithops.execution_timeout",
+            **who,
+        )
+    if record.status == Status.CANCELLED:
+        return CallCancelled(f"{name}() was cancelled", **who)
+    if record.status == Status.HARD_DISMANTLE:
+        return HardDismantleTimeout(
+            f"{name}() was ended because its job reached standalone.hard_dismantle_timeout", **who
+        )
+    if record.status == Status.OUT_OF_MEMORY:
+        return WorkerDied(
+            f"the worker of {name}() was killed by the kernel because the host ran out of memory; "
+            "use less memory in a call, or fewer calls at a time with worker_processes",
+            **who,
+        )
+    return WorkerDied(f"the worker of {name}() died: {text}", **who)

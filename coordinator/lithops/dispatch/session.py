@@ -1,0 +1,304 @@
+"""Runs the jobs of one executor on its hosts: the loop around `Assignment`.
+
+One `HostRunner` a host does the talking, in threads of its own; this object owns the state, under one
+lock, and turns what the runners hear into events for `Assignment` and outcomes for futures.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from lithops.backends.machine import Link, Machine
+from lithops.dispatch.assignment import Action, Assignment, GiveUp, Revoke, Send
+from lithops.dispatch.outcomes import outcome_of
+from lithops.dispatch.runner import HostRunner
+from lithops.errors import CallCancelled, HostError, HostLost
+from lithops.future import batch
+from lithops.job.model import Job, Outcome
+from lithops_agent.protocol import JobSpec, ResultRecord
+
+if TYPE_CHECKING:
+    from lithops.future import ResponseFuture
+
+logger = logging.getLogger(__name__)
+
+_CANCEL_PATIENCE = 1.5
+"""Seconds that closing waits for the hosts to have heard of cancelled calls."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SessionOptions:
+    """What holds for all jobs of a session. Time-outs in seconds, None for none.
+
+    ``nested``: this process is itself a worker of the agent; then results are never acknowledged,
+    because the futures may be returned to the caller of the function, who collects them.
+    """
+
+    soft_timeout: float | None
+    hard_timeout: float | None
+    depth: int = 0
+    nested: bool = False
+    start_timeout: float = 300.0
+
+
+@dataclasses.dataclass
+class JobState:
+    """A job that has calls without a result."""
+
+    job: Job
+    key: str
+    futures: dict[int, ResponseFuture]
+    payloads: dict[int, bytes]
+
+    def spec(self, link: Link, session: str, options: SessionOptions) -> JobSpec:
+        """The job as an agent is told of it."""
+        job = self.job
+        return JobSpec(
+            job=self.key,
+            session=session,
+            function=job.function.sha256,
+            total=job.total_calls,
+            runtime=link.runtime,
+            function_name=job.function_name,
+            modules=job.modules.sha256 if job.modules else None,
+            env=dict(job.extra_env),
+            timeout=job.timeout,
+            cwd=link.cwd,
+            depth=options.depth,
+            retries=job.retries,
+            soft_timeout=options.soft_timeout,
+            hard_timeout=options.hard_timeout,
+        )
+
+
+class RemoteSession:
+    """See `lithops.job.model.Session`, which this implements."""
+
+    def __init__(
+        self,
+        machines: Sequence[Machine],
+        session_id: str,
+        options: SessionOptions,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.session_id = session_id
+        self.options = options
+        self._clock = clock
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
+        self._assignment = Assignment(machine.name for machine in machines)
+        self._jobs: dict[str, JobState] = {}
+        self._errors: dict[str, HostError] = {}
+        self._runners = {machine.name: HostRunner(machine, self) for machine in machines}
+        self.closed = False
+
+    # -- what an executor asks for --
+
+    def submit(self, job: Job, calls: Sequence[tuple[ResponseFuture, bytes]]) -> None:
+        """Run calls of a job."""
+        if not calls:
+            return
+        key = calls[0][0].job_key
+        with self.lock:
+            state = self._jobs.get(key)
+            if state is None:
+                state = self._jobs[key] = JobState(job, key, {}, {})
+            for future, payload in calls:
+                state.futures[future._number] = future
+                state.payloads[future._number] = payload
+            for name, runner in self._runners.items():
+                if runner.wake():
+                    self._assignment.host_wanted(name)
+            self._act(self._assignment.calls_added(key, [future._number for future, _ in calls]))
+
+    def cancel(self, futures: Sequence[ResponseFuture]) -> None:
+        """Withdraw or kill calls."""
+        ended: list[tuple[ResponseFuture, Outcome]] = []
+        with self.lock:
+            chosen: dict[tuple[str, str], list[int]] = {}
+            for future in futures:
+                key, number = future.job_key, future._number
+                host = self._assignment.host_of(key, number)
+                found = self._end(key, number)
+                if found is None:
+                    continue
+                who = {"host": host or "", "job_id": key, "call_id": future.call_id}
+                error = CallCancelled(f"{future.function_name}() was cancelled", **who)
+                ended.append((found, Outcome(ok=False, host=host or "", error=error)))
+                if host is not None:
+                    chosen.setdefault((host, key), []).append(number)
+            for (host, key), numbers in chosen.items():
+                self._runners[host].cancel(key, numbers)
+        self._tell(ended)
+
+    def adopt(self, futures: Sequence[ResponseFuture], host: str) -> None:
+        """Collect the results of futures that a function made on ``host``."""
+        runner = self._runners.get(host)
+        if runner is None:
+            error = HostLost("the host is not one of this executor's", host=host)
+            self._tell([(future, Outcome(ok=False, host=host, error=error)) for future in futures])
+            return
+        runner.adopt(futures)
+
+    def dismantle(self) -> None:
+        """End the agents of all hosts now.
+
+        Raises:
+            HostError: naming the hosts that did not confirm.
+        """
+        failures = {}
+        for name, runner in self._runners.items():
+            try:
+                runner.dismantle()
+            except HostError as exc:
+                failures[name] = exc
+        if failures:
+            told = "; ".join(str(exc) for exc in failures.values())
+            raise HostError(f"not dismantled: {told}", host=", ".join(failures), phase="dismantle")
+
+    def close(self) -> None:
+        """Wait until the hosts have what was submitted, then stop this side."""
+        deadline = time.monotonic() + self.options.start_timeout
+        for runner in self._runners.values():
+            patience = _CANCEL_PATIENCE if runner.cancelling else deadline - time.monotonic()
+            runner.drain(max(patience, 0.0))
+        with self.lock:
+            self.closed = True
+            self.changed.notify_all()
+        for runner in self._runners.values():
+            runner.close()
+
+    # -- what the runners tell --
+
+    def host_ready(self, name: str, slots: int) -> None:
+        """A host can take calls."""
+        with self.lock:
+            self._errors.pop(name, None)
+            self._act(self._assignment.host_ready(name, slots))
+
+    def host_failed(self, name: str, error: HostError) -> None:
+        """A host can't be used, or is lost for good."""
+        with self.lock:
+            self._errors[name] = error
+            left = sum(1 for runner in self._runners.values() if runner.in_use) - 1
+            if left > 0:
+                logger.warning("%s; going on with %d other host(s)", error, left)
+            self._act(self._assignment.host_lost(name))
+
+    def results_came(self, name: str, came: Iterable[tuple[ResultRecord, bytes]]) -> None:
+        """Results, with their bodies."""
+        ended = []
+        with self.lock:
+            for record, body in came:
+                state = self._jobs.get(record.job)
+                if state is None:
+                    continue
+                future = self._end(record.job, record.number)
+                if future is not None:
+                    job = state.job
+                    outcome = outcome_of(record, body, name, job.function_name, job.timeout)
+                    ended.append((future, outcome))
+        self._tell(ended)
+
+    def calls_running(self, running: Iterable[tuple[str, int]]) -> None:
+        """These calls are being run now."""
+        now = self._clock()
+        with self.lock:
+            found = [
+                future
+                for job, number in running
+                if (state := self._jobs.get(job)) and (future := state.futures.get(number))
+            ]
+        for future in found:
+            future._on_running(now)
+
+    def calls_sent(self, key: str, numbers: Iterable[int]) -> None:
+        """A host has journalled these calls."""
+        now = self._clock()
+        with self.lock:
+            state = self._jobs.get(key)
+            futures = [] if state is None else [f for n in numbers if (f := state.futures.get(n))]
+        with batch():
+            for future in futures:
+                future._on_submitted(now)
+
+    def calls_refused(self, name: str, key: str, numbers: Iterable[int], error: HostError) -> None:
+        """A host does not take these calls, and trying again is no use."""
+        with self.lock:
+            ended = [
+                (future, Outcome(ok=False, host=name, error=error))
+                for number in numbers
+                if (future := self._end(key, number)) is not None
+            ]
+        self._tell(ended)
+
+    def load_reported(self, name: str, waiting: dict[str, int]) -> None:
+        """How many calls wait on a host, by job."""
+        with self.lock:
+            self._act(self._assignment.load_reported(name, waiting))
+
+    def calls_revoked(self, name: str, key: str, numbers: list[int]) -> None:
+        """A host gave calls back."""
+        with self.lock:
+            self._act(self._assignment.calls_revoked(name, key, numbers))
+
+    def job_state(self, key: str) -> JobState | None:
+        """A job, while it has calls without a result."""
+        with self.lock:
+            return self._jobs.get(key)
+
+    def has_work(self, name: str) -> bool:
+        """Whether a host has calls of this session without a result."""
+        return self._assignment.unfinished_on(name) > 0
+
+    # -- inside --
+
+    def _end(self, key: str, number: int) -> ResponseFuture | None:
+        """Note that a call has ended; its future when it is the first time."""
+        if not self._assignment.call_ended(key, number):
+            return None
+        state = self._jobs[key]
+        state.payloads.pop(number, None)
+        future = state.futures.pop(number)
+        if not state.futures:
+            del self._jobs[key]
+            for runner in self._runners.values():
+                runner.job_done(key)
+        return future
+
+    def _tell(self, ended: Sequence[tuple[ResponseFuture, Outcome]]) -> None:
+        with batch():
+            for future, outcome in ended:
+                future._on_outcome(outcome)
+
+    def _act(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Send):
+                self._runners[action.host].send(action.job, action.numbers)
+            elif isinstance(action, Revoke):
+                self._runners[action.host].revoke(action.job, action.count)
+            elif isinstance(action, GiveUp):
+                self._give_up(action)
+        self.changed.notify_all()
+
+    def _give_up(self, action: GiveUp) -> None:
+        error = self._why_no_host()
+        ended = []
+        for number in action.numbers:
+            future = self._end(action.job, number)
+            if future is not None:
+                ended.append((future, Outcome(ok=False, host=error.host, error=error)))
+        self._tell(ended)
+
+    def _why_no_host(self) -> HostError:
+        errors = list(self._errors.values())
+        if len(errors) == 1:
+            return errors[0]
+        told = "\n  ".join(str(error) for error in errors)
+        kind = type(errors[0]) if len({type(error) for error in errors}) == 1 else HostError
+        return kind(f"none of {len(errors)} hosts can be used:\n  {told}", host="")

@@ -1,0 +1,187 @@
+"""Everything that can go wrong, as classes.
+
+::
+
+    LithopsError
+    ├── ConfigError (ValueError)            the configuration is wrong: all problems at once
+    │   └── NotSupportedYet                 a name that is reserved for a later backend
+    ├── DataLimitError (ValueError)         the data of a call is larger than lithops.data_limit
+    ├── SerializationError (TypeError)      a function or its data can't be pickled here
+    ├── HostError                           a host can't be used; knows host and phase
+    │   ├── HostUnreachable (ConnectionError)   no route, name or port
+    │   ├── HostTimeout (TimeoutError)          accepted, then silent
+    │   ├── HostKeyError                        unknown or changed host key
+    │   ├── AuthenticationError                 wrong user, key or password
+    │   ├── BootstrapError                      the agent could not be put or started there
+    │   │   ├── PythonNotFound                  no interpreter of the needed version
+    │   │   ├── HostNotWritable                 the home folder can't be written
+    │   │   └── HostDiskFull                    no space
+    │   ├── AgentError                          the agent answered with an error
+    │   │   └── AgentBusy                       another version of it is at work there
+    │   └── HostLost                            it was there and is gone
+    ├── CallError                           one call failed for a reason outside the function
+    │   ├── WorkerDied                          exit, signal or kill for memory
+    │   ├── CallTimeout (TimeoutError)          killed after its time-out
+    │   ├── HardDismantleTimeout (TimeoutError) killed because the host's time was up
+    │   ├── ResultError                         the result can't be pickled or read
+    │   ├── RemoteError                         the exception could not be brought here; its text could
+    │   └── CallCancelled                       cancelled
+    └── WaitTimeout (TimeoutError)          wait() or get_result() ran out of time
+"""
+
+from __future__ import annotations
+
+
+class LithopsError(Exception):
+    """The root of this package's errors."""
+
+
+class ConfigError(LithopsError, ValueError):
+    """The configuration is wrong; the message lists every problem found."""
+
+
+class NotSupportedYet(ConfigError):
+    """The configuration names something that is reserved but not built yet."""
+
+
+class DataLimitError(LithopsError, ValueError):
+    """The data of the calls is larger than ``lithops.data_limit``."""
+
+
+class SerializationError(LithopsError, TypeError):
+    """A function, or the data of a call, can't be pickled on this machine."""
+
+
+class HostError(LithopsError):
+    """A host can't be used.
+
+    ``host`` is its name in the configuration, ``phase`` one of connect, authenticate, probe,
+    upload, start, submit, collect, and ``retryable`` tells whether trying again can help.
+    """
+
+    retryable = False
+
+    def __init__(self, message: str, *, host: str = "", phase: str = "") -> None:
+        super().__init__(message)
+        self.host = host
+        self.phase = phase
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.args[0], {"host": self.host, "phase": self.phase})
+
+    def __str__(self) -> str:
+        where = f"host {self.host}: " if self.host else ""
+        return f"{where}{self.args[0]}"
+
+
+class HostUnreachable(HostError, ConnectionError):
+    """No route to the host, no such name, or nobody listens on the port."""
+
+    retryable = True
+
+
+class HostTimeout(HostError, TimeoutError):
+    """The host accepted the connection, or the command, and then did not answer in time."""
+
+    retryable = True
+
+
+class HostKeyError(HostError):
+    """The host's key is unknown, or is not the one that is known."""
+
+
+class AuthenticationError(HostError):
+    """The host refused the user, the key or the password."""
+
+
+class BootstrapError(HostError):
+    """The agent could not be put on the host, or could not be started there."""
+
+
+class PythonNotFound(BootstrapError):
+    """The host has no Python of the version that the function needs."""
+
+
+class HostNotWritable(BootstrapError):
+    """The home folder on the host can't be written."""
+
+
+class HostDiskFull(BootstrapError):
+    """The disk of the host is full."""
+
+
+class AgentError(HostError):
+    """The agent answered a request with an error."""
+
+
+class AgentBusy(AgentError):
+    """An agent of another version runs jobs on the host; it is replaced when it is idle."""
+
+    retryable = True
+
+
+class HostLost(HostError):
+    """The host was ready, then could not be reached any more."""
+
+    retryable = True
+
+
+class CallError(LithopsError):
+    """One call failed for a reason outside of its function.
+
+    ``host``, ``job_id`` and ``call_id`` tell which one and where.
+    """
+
+    def __init__(self, message: str, *, host: str = "", job_id: str = "", call_id: str = "") -> None:
+        super().__init__(message)
+        self.host = host
+        self.job_id = job_id
+        self.call_id = call_id
+
+    def __reduce__(self) -> tuple[object, ...]:
+        who = {"host": self.host, "job_id": self.job_id, "call_id": self.call_id}
+        return _rebuild, (type(self), self.args[0], who)
+
+    def __str__(self) -> str:
+        call = f"call {self.call_id} of job {self.job_id}" if self.job_id else ""
+        where = f" on host {self.host}" if self.host else ""
+        return f"{call}{where}: {self.args[0]}" if call or where else str(self.args[0])
+
+
+class WorkerDied(CallError):
+    """The worker process ended while it ran the call: exit, signal, or killed for memory."""
+
+
+class CallTimeout(CallError, TimeoutError):
+    """The call ran longer than its time-out and was killed."""
+
+
+class HardDismantleTimeout(CallError, TimeoutError):
+    """The host reached its hard dismantle time-out while the call was unfinished."""
+
+
+class ResultError(CallError):
+    """The result of the call can't be pickled, or can't be read here."""
+
+
+class RemoteError(CallError):
+    """The function raised an exception that can't be rebuilt here; its text and traceback are kept."""
+
+
+class CallCancelled(CallError):
+    """The call was cancelled."""
+
+
+class WaitTimeout(LithopsError, TimeoutError):
+    """``wait()`` or ``get_result()`` ran out of time; the calls go on."""
+
+
+class RemoteTraceback(Exception):
+    """The cause of an exception that was raised on a host: its traceback there, as text."""
+
+    def __str__(self) -> str:
+        return f"\n\n{self.args[0]}" if self.args else ""
+
+
+def _rebuild(cls: type[Exception], message: str, who: dict[str, str]) -> Exception:
+    return cls(message, **who)

@@ -1,0 +1,1 @@
+"""Turn a function, its modules and its data into a job; and wait for the calls of jobs."""

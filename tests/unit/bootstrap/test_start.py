@@ -1,0 +1,161 @@
+"""Sending the bundle and starting the agent, with the real shell script on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lithops.bootstrap.bundle import Bundle
+from lithops.bootstrap.probe import HostFacts
+from lithops.bootstrap.start import check_room, ensure_agent, explain, start_command
+from lithops.errors import AgentBusy, BootstrapError, HostDiskFull, HostNotWritable
+from lithops.ssh.deadline import Deadline
+from lithops.ssh.execution import Completed
+
+SHA = "0123456789abcdef"
+STATE = {"port": 5, "token": "hush", "agent_id": "a", "version": "1", "bundle": SHA, "pid": 1}
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    path = tmp_path / f"agent-{SHA}.zip"
+    path.write_bytes(b"PK" + bytes(range(256)) * 100)
+    return Bundle(path, SHA + "0" * 48, path.stat().st_size)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "my home"
+    folder.mkdir()
+    return folder
+
+
+def fake_python(folder: Path, body: str) -> str:
+    """An interpreter that writes its arguments down and then does what ``body`` says."""
+    path = folder / "python3.99"
+    path.write_text(f'#!/bin/sh\n[ "$1" = -V ] && echo Python 3.99.1 && exit\necho "$@" >> "{folder}/calls"\n{body}\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+class Shell:
+    """A connection whose host is this machine, with another home."""
+
+    def __init__(self, home: Path) -> None:
+        self.environ = {"HOME": str(home), "PATH": f"{home}:{os.environ['PATH']}", "USER": "user"}
+        self.received: list[int] = []
+
+    def run(self, command: str, stdin: bytes = b"", *, deadline: Deadline) -> Completed:
+        self.received.append(len(stdin))
+        done = subprocess.run(["sh", "-c", command], input=stdin, capture_output=True, env=self.environ, check=False)
+        return Completed(done.returncode, done.stdout, done.stderr)
+
+
+def ensure(shell: Shell, bundle: Bundle) -> object:
+    return ensure_agent(shell, bundle, host="web", deadline=Deadline.after(60), wanted=(3, 99), options=["--soft", "7"])
+
+
+def test_the_bundle_is_sent_once(home: Path, bundle: Bundle) -> None:
+    fake_python(home, f"echo noise; echo '{json.dumps(STATE)}'")
+    shell = Shell(home)
+    ensure(shell, bundle)
+    ensure(shell, bundle)
+    there = home / ".lithops/agent/bundles" / bundle.name
+    assert there.read_bytes() == bundle.path.read_bytes()
+    assert there.stat().st_mode & 0o777 == 0o600
+    assert there.parent.stat().st_mode & 0o777 == 0o700
+    assert [size for size in shell.received if size in (0, bundle.size)] == [bundle.size, 0]
+    call = (home / "calls").read_text().splitlines()[0]
+    assert call.startswith(f"{there} start --home {home}/.lithops/agent --unit ")
+    assert call.endswith(" --soft 7")
+
+
+def test_the_endpoint(home: Path, bundle: Bundle) -> None:
+    fake_python(home, f"echo '{json.dumps(STATE)}'")
+    endpoint = ensure_agent(Shell(home), bundle, host="web", deadline=Deadline.after(60), wanted=(3, 99))
+    assert (endpoint.port, endpoint.token, endpoint.started) == (5, "hush", True)
+    assert endpoint.python == f"{home}/python3.99"
+    assert "hush" not in repr(endpoint)
+
+
+def test_nothing_is_sent_to_a_live_agent(home: Path, bundle: Bundle) -> None:
+    fake_python(home, "exit 1")
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    (home / ".lithops/agent").mkdir(parents=True)
+    (home / ".lithops/agent/agent.json").write_text(json.dumps({**STATE, "pid": os.getpid(), "boot_id": boot}))
+    shell = Shell(home)
+    endpoint = ensure_agent(shell, bundle, host="web", deadline=Deadline.after(60), wanted=(3, 99))
+    assert (endpoint.started, len(shell.received)) == (False, 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "words"),
+    [
+        ("echo 'version 1 runs jobs' >&2; exit 75", AgentBusy, "version 1 runs jobs"),
+        ("echo 'Traceback: no sqlite3' >&2; exit 1", BootstrapError, "Traceback: no sqlite3"),
+        ("echo 'OSError: [Errno 28] No space left on device' >&2; exit 1", HostDiskFull, "free some space"),
+        ("echo hello", BootstrapError, "did not say where it listens: hello"),
+        ("echo '{}'", BootstrapError, "no usable 'port'"),
+    ],
+)
+def test_starts_that_fail(
+    home: Path, bundle: Bundle, body: str, error: type[BootstrapError], words: str
+) -> None:
+    fake_python(home, body)
+    with pytest.raises(error, match=words) as raised:
+        ensure(Shell(home), bundle)
+    assert raised.value.host == "web"
+
+
+def test_two_bundles_are_kept(home: Path, bundle: Bundle) -> None:
+    fake_python(home, f"echo '{json.dumps(STATE)}'")
+    folder = home / ".lithops/agent/bundles"
+    folder.mkdir(parents=True)
+    for age, letter in enumerate("abc", 1):
+        for name in (f"agent-{letter * 16}.zip", f"agent-{letter * 16}-worker.zip"):
+            (folder / name).write_bytes(b"old")
+            os.utime(folder / name, (1e9 - age, 1e9 - age))
+    ensure(Shell(home), bundle)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        bundle.name, f"agent-{'a' * 16}-worker.zip", f"agent-{'a' * 16}.zip"
+    ]  # fmt: skip
+
+
+def test_half_a_bundle_is_thrown_away(home: Path, bundle: Bundle) -> None:
+    facts = HostFacts(home=str(home), user="u", uid=1)
+    shell = Shell(home)
+    command = start_command(facts, bundle, "/bin/true", "none", [])
+    done = shell.run(command, b"short", deadline=Deadline.after(60))
+    assert "did not arrive whole" in str(explain(done, facts, "web"))
+    assert list((home / ".lithops/agent/bundles").iterdir()) == []
+
+
+def test_a_home_that_cannot_be_written(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    facts = HostFacts(home=f"{tmp_path}/file", user="u", uid=1)
+    done = Shell(tmp_path).run(start_command(facts, bundle, "x", "none", []), deadline=Deadline.after(60))
+    error = explain(done, facts, "web")
+    assert isinstance(error, HostNotWritable)
+    assert f"{tmp_path}/file/.lithops" in str(error)
+
+
+def test_room_is_checked_before_sending(bundle: Bundle) -> None:
+    base = {"home": "/h", "user": "u", "uid": 1}
+    check_room(HostFacts(**base, free_bytes=1 << 30), bundle, "web")  # type: ignore[arg-type]
+    with pytest.raises(HostDiskFull, match=r"1\.0 MB are free"):
+        check_room(HostFacts(**base, free_bytes=1_000_000), bundle, "web")  # type: ignore[arg-type]
+    with pytest.raises(HostNotWritable, match="Read-only file system"):
+        check_room(HostFacts(**base, writable=False, why_not_writable="Read-only file system"), bundle, "web")  # type: ignore[arg-type]
+    with pytest.raises(HostDiskFull):
+        check_room(HostFacts(**base, writable=False, why_not_writable="No space left on device"), bundle, "web")  # type: ignore[arg-type]
+
+
+def test_the_command_line_survives_other_shells(bundle: Bundle) -> None:
+    command = start_command(HostFacts(home="/h", user="u", uid=1), bundle, "/p", "none", [])
+    script = command.split("'")[1]
+    assert command.count("'") == 2
+    assert not set("\n\\!") & set(script)
