@@ -184,7 +184,9 @@ def _receive_calls(agent: Agent, header: dict[str, Any], size: int) -> int:
         calls += _receive_small(together)
         together = []
         if length > INLINE_LIMIT:
-            path = str(agent.journal.job_folder(job) / f"data-{number}-{uuid.uuid4().hex[:8]}")
+            folder = agent.journal.job_folder(job)
+            folder.mkdir(mode=0o700, exist_ok=True)
+            path = str(folder / f"data-{number}-{uuid.uuid4().hex[:8]}")
             _receive_file(path, length)
             calls.append(CallData(number, None, path))
     return agent.accept_calls(job, calls + _receive_small(together))

@@ -75,7 +75,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        for name in ("blobs", "modules", "jobs"):
+        for name in ("blobs", "modules", "jobs", "logs"):
             (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._db = sqlite3.connect(
@@ -99,11 +99,12 @@ class Journal:
         return self._folder / "modules" / sha256
 
     def job_folder(self, job: str) -> Path:
-        """A folder for what belongs to one job; made when asked for."""
-        row = self._specs[job][0]
-        folder = self._folder / "jobs" / str(row)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        return folder
+        """The folder for the large data and results of one job; whoever writes there makes it."""
+        return self._folder / "jobs" / str(self._specs[job][0])
+
+    def log_path(self, worker: int) -> Path:
+        """What a worker prints, for as long as it lives."""
+        return self._folder / "logs" / str(worker)
 
     # -- jobs and calls --
 

@@ -28,7 +28,11 @@ _STATS_SIZE = len(STATS) * 8
 _EMPTY_STATS = bytes(_STATS_SIZE)
 _LOG_LIMIT = 64 * 1024 * 1024
 """Bytes that a worker may have printed at any time; older output is dropped."""
+_LAST_WORDS = 2000
+"""Bytes of what a worker printed that go into the error when it died."""
 _HOUSEKEEPING = 1.0
+_ZYGOTE_LINGER = 30.0
+"""Seconds without a worker after which zygotes end, for the memory that they hold."""
 _CROWD = 32
 """So many results in one round, and the next round waits a moment for more to come together."""
 _MOMENT = 0.001
@@ -85,6 +89,7 @@ class Pool:
         os.set_blocking(self._wake_write, False)
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
         self._wakeup_at = float("inf")
+        self._worked_at = clock()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="pool", daemon=True)
 
@@ -183,7 +188,7 @@ class Pool:
             with self._lock:
                 now = self._clock()
                 delay = self._scheduler.next_wakeup(now)
-                if self._processes:
+                if self._processes or self._zygotes:
                     delay = min(delay if delay is not None else _HOUSEKEEPING, _HOUSEKEEPING)
                 self._wakeup_at = float("inf") if delay is None else now + delay
             ready = self._selector.select(delay)
@@ -193,6 +198,7 @@ class Pool:
                 if self._clock() >= housekeeping_at:
                     housekeeping_at = self._clock() + _HOUSEKEEPING
                     self._trim_logs()
+                    self._end_idle_zygotes()
                 crowded = len(self._ended) >= _CROWD
             self._settle()
             if crowded:
@@ -292,7 +298,7 @@ class Pool:
         self._drain_results(process)
         self._scheduler.taken_back(worker, self._drain_calls(process))
         oom = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and self._was_oom_kill()
-        actions = self._scheduler.worker_exited(worker, how, out_of_memory=oom)
+        actions = self._scheduler.worker_exited(worker, how + _last_words(process.log), out_of_memory=oom)
         self._unregister(process.results)
         for end in (process.calls, process.calls_far, process.results):
             end.close()
@@ -384,14 +390,14 @@ class Pool:
         calls.setblocking(False)
         results, results_far = socket.socketpair()
         folder = self._journal.job_folder(action.job)
-        log = str(folder / f"log-{action.worker}")
-        log_fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        log = str(self._journal.log_path(action.worker))
+        log_fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
         process = _Process(action.worker, action.job, None, calls, calls_far, results, log)
         self._processes[action.worker] = process
         try:
             process.zygote = self._zygote(spec.runtime)
             fds = [calls_far.fileno(), results_far.fileno(), log_fd]
-            process.zygote.fork(self._order(action.worker, spec, folder), fds)
+            process.pid = process.zygote.fork(self._order(action.worker, spec, folder), fds)
         except OSError as exc:
             self._worker_exited(action.worker, f"{spec.runtime} can't be started: {exc}", 0)
             return
@@ -444,6 +450,16 @@ class Pool:
         except (KeyError, ValueError):
             pass  # It was not, or is closed.
 
+    def _end_idle_zygotes(self) -> None:
+        now = self._clock()
+        if self._processes:
+            self._worked_at = now
+        elif now - self._worked_at >= _ZYGOTE_LINGER:
+            for zygote in self._zygotes.values():
+                self._unregister(zygote.socket)
+                zygote.close()
+            self._zygotes.clear()
+
     def _trim_logs(self) -> None:
         for process in self._processes.values():
             try:
@@ -483,6 +499,18 @@ def _describe_exit(status: int) -> str:
         number = os.WTERMSIG(status)
         return f"the worker was ended by {signal.Signals(number).name} ({signal.strsignal(number)})"
     return f"the worker exited with code {os.WEXITSTATUS(status)}"
+
+
+def _last_words(log: str) -> str:
+    """The end of what a worker printed, which goes with it."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(os.path.getsize(log) - _LAST_WORDS, 0))
+            text = file.read().decode("utf-8", "replace").strip()
+        os.unlink(log)
+    except OSError:
+        return ""
+    return f"; the last it printed:\n{text}" if text else ""
 
 
 def _oom_kills() -> int:

@@ -85,7 +85,6 @@ def worker_path(home: Path) -> str:
 
 def serve(home: Path, options: argparse.Namespace) -> None:
     """Run an agent until it is told to end."""
-    sys.setswitchinterval(0.001)
     from gunicorn.app.base import BaseApplication
 
     state = StateFile(home)

@@ -17,6 +17,7 @@ Only the standard library and cloudpickle are imported here: this file runs in t
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import gc
 import json
 import os
@@ -29,7 +30,7 @@ import struct
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from lithops_agent.protocol import INLINE_LIMIT, STATS, Status
@@ -62,13 +63,15 @@ def zygote_main(control_fd: int) -> None:
 class Zygote:
     """Forks workers, and keeps one spare so that the next one needs no fork while a call waits for it.
 
-    A spare has run nothing and belongs to no job until it is given its order.
+    A spare has run nothing and belongs to no job until it is given its order, by the agent itself,
+    which holds the socket that the spare listens on.
     """
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._children: dict[int, int] = {}
-        self._spare: tuple[int, socket.socket] | None = None
+        self._spare = 0
+        self._ended_spares: dict[int, dict[str, Any]] = {}
         self._wakeup_read, self._wakeup_write = os.pipe()
         os.set_blocking(self._wakeup_write, False)
 
@@ -77,33 +80,42 @@ class Zygote:
         signal.set_wakeup_fd(self._wakeup_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self._say({"ready": True})
+        control = self._control.fileno()
         while True:
-            delay = _SPARE_DELAY if self._spare is None else None
-            readable, _, _ = select.select([self._control.fileno(), self._wakeup_read], [], [], delay)
+            delay = None if self._spare else _SPARE_DELAY
+            readable, _, _ = select.select([control, self._wakeup_read], [], [], delay)
             if self._wakeup_read in readable:
                 os.read(self._wakeup_read, 4096)
                 self._reap()
-            if self._control.fileno() in readable:
-                request, fds, _, _ = socket.recv_fds(self._control, _ORDER_SIZE, 3)
-                if not request:
+            if control in readable:
+                message, fds, _, _ = socket.recv_fds(self._control, _ORDER_SIZE, 3)
+                if not message:
                     self._end_all()
                     return
-                self._start(request, fds)
+                self._obey(message, fds)
             if not readable:
-                self._spare = self._fork_spare()
+                self._make_spare()
 
-    def _say(self, message: dict[str, Any]) -> None:
-        self._control.send(json.dumps(message).encode())
+    def _say(self, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
+        socket.send_fds(self._control, [json.dumps(message).encode()], list(fds))
 
-    def _start(self, request: bytes, fds: list[int]) -> None:
-        worker = json.loads(request)["worker"]
+    def _obey(self, message: bytes, fds: list[int]) -> None:
+        order = json.loads(message)
+        worker = order["worker"]
+        if "adopted" in order:
+            pid = order["adopted"]
+            if self._spare == pid:
+                self._spare = 0
+            self._children[pid] = worker
+            if pid in self._ended_spares:
+                del self._children[pid]
+                self._say({"exited": worker, **self._ended_spares.pop(pid)})
+            return
         try:
-            pid, orders = self._spare or self._fork()
-            self._spare = None
+            pid, orders = self._fork()
             self._children[pid] = worker
             with orders:
-                socket.send_fds(orders, [request], fds)
+                socket.send_fds(orders, [message], fds)
             self._say({"started": worker, "pid": pid})
         except OSError as exc:
             self._say({"failed": worker, "why": str(exc)})
@@ -111,11 +123,13 @@ class Zygote:
             for fd in fds:
                 os.close(fd)
 
-    def _fork_spare(self) -> tuple[int, socket.socket] | None:
+    def _make_spare(self) -> None:
         try:
-            return self._fork()
+            self._spare, orders = self._fork()
         except OSError:
-            return None  # No room for a spare; the next order tells if there is none for a worker.
+            return  # No room for a spare; the next order tells if there is none for a worker.
+        with orders:
+            self._say({"spare": self._spare}, [orders.fileno()])
 
     def _fork(self) -> tuple[int, socket.socket]:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -142,14 +156,16 @@ class Zygote:
                 return
             if pid == 0:
                 return
-            if self._spare is not None and pid == self._spare[0]:
-                self._spare[1].close()
-                self._spare = None
+            how = {"status": status, "peak": usage.ru_maxrss * 1024}
             worker = self._children.pop(pid, None)
             if worker is not None:
                 # What the worker left running in its process group ends with it.
                 _kill_group(pid)
-                self._say({"exited": worker, "status": status, "peak": usage.ru_maxrss * 1024})
+                self._say({"exited": worker, **how})
+            elif pid == self._spare:
+                # The agent may have given it an order at this moment, and tells so next.
+                self._ended_spares = {pid: how}
+                self._spare = 0
 
     def _end_all(self) -> None:
         for pid in self._children:
@@ -190,6 +206,7 @@ def _become_worker(orders: socket.socket) -> NoReturn:
         if fd > 2:
             os.close(fd)
     _prefer_as_oom_victim()
+    faulthandler.enable(2)
     os.environ.update(order["env"])
     try:
         os.chdir(order["cwd"])
@@ -296,6 +313,7 @@ class Worker:
             return
         path = os.path.join(self._folder, f"result-{number}")
         try:
+            os.makedirs(self._folder, mode=0o700, exist_ok=True)
             with open(path, "wb") as file:
                 file.write(body)
         except OSError as exc:

@@ -18,6 +18,8 @@ from lithops.job.waiting import Waiter, lock
 if TYPE_CHECKING:
     from lithops.job.model import Session
 
+__all__ = ["ResponseFuture", "FuturesList", "State", "batch", "leaves", "value_of"]
+
 
 def batch() -> AbstractContextManager[object]:
     """``with batch():`` around many ``_on_outcome`` calls lets a waiting thread go on only after all.

@@ -21,19 +21,22 @@ class Progress:
     def __init__(self, enabled: bool, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._began_at = clock()
-        self._enabled = enabled and _is_terminal() and logger.isEnabledFor(logging.CRITICAL)
+        self._enabled = enabled
+        self._has_bar = enabled and _is_terminal() and logger.isEnabledFor(logging.CRITICAL)
         self._bar: Optional[Any] = None
+        self._last = (0, 0)
 
     def next_look(self) -> Optional[float]:
         """In how many seconds `show` wants to be called again; None: never."""
-        if not self._enabled:
+        if not self._has_bar:
             return None
         waited = self._clock() - self._began_at
         return REFRESH_EVERY if waited >= SHOW_AFTER else SHOW_AFTER - waited
 
     def show(self, done: int, total: int) -> None:
         """Show so many of so many calls as done."""
-        if not self._enabled or self._clock() - self._began_at < SHOW_AFTER:
+        self._last = (done, total)
+        if not self._has_bar or self._clock() - self._began_at < SHOW_AFTER:
             return
         if self._bar is None:
             from tqdm.auto import tqdm
@@ -44,9 +47,12 @@ class Progress:
         self._bar.refresh()
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Take the bar away, or say in the log how it went."""
         if self._bar is not None:
             self._bar.close()
+        waited = self._clock() - self._began_at
+        if self._enabled and not self._has_bar and waited >= SHOW_AFTER:
+            logger.info("%d of %d calls have ended, after %.1f s", *self._last, waited)
 
 
 def _is_terminal() -> bool:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from lithops.executors import FunctionExecutor
 
 
+_ONE_ATTEMPT = {"retries": 0}
+"""Attempts are counted here, and not by what dispatches the calls."""
+
+
 class RetryingFuture:
     """The future of a call that is run again when it fails, up to ``retries`` times.
 
@@ -38,6 +42,7 @@ class RetryingFuture:
         self.map_kwargs = map_kwargs
         self.failure_count = 0
         self.cancelled = False
+        self._counted: Optional[ResponseFuture] = None
 
     def cancel(self) -> None:
         """Make no further attempt, and cancel the present one."""
@@ -72,13 +77,17 @@ class RetryingFuture:
         return self.response_future.result(throw_except=throw_except, timeout=timeout)
 
     def _should_retry(self) -> bool:
+        """Count the last attempt, once, if it has failed; tell whether there is to be another."""
+        if self.error and self._counted is not self.response_future:
+            self._counted = self.response_future
+            self.failure_count += 1
         return self.error and not self.cancelled and self.failure_count <= self.retries
 
     def _retry(self, executor: FunctionExecutor) -> None:
         number = self.response_future._number  # The function may ask for it by its parameter `id`.
         job_id = executor._submitter.new_job_id("M")
         self.response_future = executor._run(
-            self.map_function, [self.input], job_id, first_number=number, **self.map_kwargs
+            self.map_function, [self.input], job_id, first_number=number, **self.map_kwargs, **_ONE_ATTEMPT
         )[0]
 
 
@@ -115,9 +124,8 @@ class RetryingFunctionExecutor:
 
         count = self.executor._settings.lithops.retries if retries is None else retries
         job_id, options = self.executor._map_options(*args, **kwargs)
-        options["retries"] = 0  # Attempts are counted here, and nowhere else.
         items = items_of(map_iterdata)
-        futures = self.executor._map(map_function, items, job_id, dict(options))
+        futures = self.executor._map(map_function, items, job_id, {**options, **_ONE_ATTEMPT})
         return [
             RetryingFuture(future, map_function, item, count, **options)
             for future, item in zip(futures, items)
@@ -205,20 +213,22 @@ class _Attempts:
     def _settle(self, fresh: Iterable[ResponseFuture]) -> int:
         """Look at attempts that have ended, and start others; gives the number of those."""
         again = []
+        failed = None
         for attempt in fresh:
             future = self._owners.pop(attempt)
-            future.failure_count += attempt.error
             if future._should_retry():
                 again.append(future)
                 continue
             self.ended.append(future)
-            if attempt.error and self._throw:
-                attempt._throw()
+            if attempt.error and failed is None:
+                failed = attempt
         for future in again:
             future.response_future._read = True
             future._retry(self._executor)
             self._owners[future.response_future] = future
         self._waiter.watch([future.response_future for future in again])
+        if failed is not None and self._throw:
+            failed._throw()
         return len(again)
 
     def leave(self) -> None:

@@ -23,7 +23,7 @@ INLINE, THREADS, HELD = "inline", "threads", "held"
 class FakeSession:
     """Runs calls in this process: as they are submitted, in threads, or when `run` is called.
 
-    It remembers what it was asked for in ``jobs``, ``submitted``, ``cancelled``, ``adopted``,
+    ``how`` may be changed later. It remembers what it was asked for in ``jobs``, ``submitted``, ``cancelled``, ``adopted``,
     ``dismantled`` and ``closed``. What is adopted ends by ``adopted_outcome``, where given.
     """
 
@@ -36,7 +36,7 @@ class FakeSession:
         clock: Callable[[], float] = time.time,
         adopted_outcome: Optional[Callable[[ResponseFuture], Outcome]] = None,
     ) -> None:
-        self._how = how
+        self.how = how
         self._script = script
         self._host = host
         self._clock = clock
@@ -57,9 +57,9 @@ class FakeSession:
         at = self._clock()
         for future, _ in calls:
             future._on_submitted(at)
-        if self._how == HELD:
+        if self.how == HELD:
             self._waiting.extend(entries)
-        elif self._how == THREADS:
+        elif self.how == THREADS:
             threading.Thread(target=self._run_all, args=(entries,), daemon=True).start()
         else:
             self._run_all(entries)

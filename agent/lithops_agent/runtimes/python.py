@@ -30,6 +30,7 @@ class Zygote:
 
     def __init__(self, executable: str, worker_path: str, log: Path) -> None:
         self.executable = executable
+        self._spare: tuple[int, socket.socket] | None = None
         self._log = log
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
@@ -48,17 +49,43 @@ class Zygote:
             self.socket.close()
             raise
 
-    def fork(self, order: dict[str, Any], fds: Sequence[int]) -> None:
-        """Ask for a worker; raises OSError when the zygote has ended."""
-        socket.send_fds(self.socket, [json.dumps(order).encode()], list(fds))
+    def fork(self, order: dict[str, Any], fds: Sequence[int]) -> int:
+        """Start a worker; its process id when it is a spare, 0 when a "started" message will tell it.
+
+        Raises OSError when the zygote has ended.
+        """
+        message = json.dumps(order).encode()
+        if self._spare is not None:
+            (pid, orders), self._spare = self._spare, None
+            with orders:
+                try:
+                    socket.send_fds(orders, [message], list(fds))
+                except OSError:
+                    pass  # The spare has ended; the zygote forks another worker.
+                else:
+                    self.socket.send(json.dumps({"worker": order["worker"], "adopted": pid}).encode())
+                    return pid
+        socket.send_fds(self.socket, [message], list(fds))
+        return 0
 
     def receive(self) -> dict[str, Any] | None:
         """What the zygote says next; None when it has ended. Blocks when nothing is there."""
         try:
-            message = self.socket.recv(_MESSAGE)
+            message, fds, _, _ = socket.recv_fds(self.socket, _MESSAGE, 1)
         except ConnectionResetError:
             return None
-        return json.loads(message) if message else None
+        if not message:
+            return None
+        said: dict[str, Any] = json.loads(message)
+        if "spare" in said:
+            self._drop_spare()
+            self._spare = (said["spare"], socket.socket(fileno=fds[0]))
+        return said
+
+    def _drop_spare(self) -> None:
+        if self._spare is not None:
+            self._spare[1].close()
+            self._spare = None
 
     def last_words(self) -> str:
         """The end of what it wrote, for an error message."""
@@ -69,6 +96,7 @@ class Zygote:
 
     def close(self) -> None:
         """End the process and all workers that it forked."""
+        self._drop_spare()
         self.socket.close()
         try:
             self._process.wait(timeout=2)

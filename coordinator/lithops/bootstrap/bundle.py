@@ -2,7 +2,9 @@
 
 A host needs nothing but Python: ``python agent-….zip serve`` runs the agent with its pure-Python
 dependencies out of the zip. Beside each source stands its bytecode for the Python that runs here, so
-that nothing is compiled on a host with the same Python; another one compiles the sources in memory.
+that nothing is compiled on a host with the same Python; another one compiles the sources in memory, as
+far as the installed versions of the dependencies allow (click 8.5 needs 3.10). Agents run with the
+coordinator's own major.minor, which their functions need anyway, so what is installed here fits there.
 The same versions give the same bytes, so a host that has a bundle is not sent it again.
 """
 
@@ -35,6 +37,7 @@ _FORMAT = 1
 """Raised when the layout of the bundle changes, so that no cached one is taken for a new one."""
 _MAIN = b"import sys\n\nfrom lithops_agent.serve import main\n\nsys.exit(main())\n"
 _LEFT_OUT = {"__pycache__", "tests", "geventlet.py", "ggevent.py", "gtornado.py"}
+_KEPT = 8
 _LEVEL = 1
 """Level 6 makes the bundle 10 % smaller and takes three times as long."""
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -83,6 +86,7 @@ def build_bundle(cache_dir: Path | None = None) -> Bundle:
     path = folder / bundle_name(sha256)
     _write(path, data)
     _write(note, sha256.encode())
+    _forget_old(folder)
     return Bundle(path, sha256, len(data))
 
 
@@ -188,6 +192,14 @@ def _cached(folder: Path, note: Path) -> Bundle | None:
         return None
     intact = hashlib.sha256(data).hexdigest() == sha256
     return Bundle(path, sha256, len(data)) if intact else None
+
+
+def _forget_old(folder: Path) -> None:
+    """Keep the newest bundles and notes: each edit of a source makes another one."""
+    for pattern in ("agent-*.zip", "key-*"):
+        newest_first = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in newest_first[_KEPT:]:
+            path.unlink(missing_ok=True)
 
 
 def _cache_folder(wanted: Path | None) -> Path:

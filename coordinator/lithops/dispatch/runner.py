@@ -33,6 +33,11 @@ logger = logging.getLogger(__name__)
 
 _POLL = 2.0
 """Seconds that a poll for results stays open; after that it also tells what runs and waits."""
+_LINGER = 30.0
+"""Seconds without work during which polls go on, so that the next call finds one open."""
+_ACK_INTERVAL = 0.5
+_ACK_RESULTS = 5000
+"""Results are acknowledged, and jobs released, after so many seconds or results, not one by one."""
 _BATCH_CALLS = 2000
 _BATCH_BYTES = 4 * 1024 * 1024
 _LOST_AFTER = 60.0
@@ -77,6 +82,8 @@ class HostRunner:
         self._threads: dict[str, threading.Thread] = {}
         self._cursor = 0
         self._acknowledged = 0
+        self._acknowledged_at = 0.0
+        self._worked_at = 0.0
         self._done_jobs: list[str] = []
         self._known_jobs: set[str] = set()
         self._known_blobs: set[str] = set()
@@ -267,13 +274,8 @@ class HostRunner:
                     self._changed.wait_for(lambda: self._must_poll(link))
                     if self._session.closed or self._link is not link:
                         return
-                    working = self._session.has_work(self.name)
-                    after, ack, release = self._cursor, self._ack(), self._done_jobs
-                    self._done_jobs = []
-                if self._session.options.nested:
-                    ack, release = 0, []
-                wait = _POLL if working else 0.0
-                header, records = client.results(self._session.session_id, after, ack, wait, release)
+                    after, (ack, release) = self._cursor, self._due()
+                header, records = client.results(self._session.session_id, after, ack, _POLL, release)
                 with self._session.lock:
                     self._cursor = max(self._cursor, int(header["cursor"]))
                     self._acknowledged = max(self._acknowledged, ack)
@@ -284,10 +286,22 @@ class HostRunner:
             client.close()
 
     def _must_poll(self, link: Link) -> bool:
-        if self._session.closed or self._link is not link or self._session.has_work(self.name):
+        if self._session.closed or self._link is not link:
             return True
-        unacknowledged = self._ack() > self._acknowledged or bool(self._done_jobs)
-        return unacknowledged and not self._session.options.nested
+        now = time.monotonic()
+        if self._session.has_work(self.name):
+            self._worked_at = now
+        return now - self._worked_at < _LINGER
+
+    def _due(self) -> tuple[int, list[str]]:
+        """Up to where results are to be acknowledged now, and which jobs to be released."""
+        now, ack = time.monotonic(), self._ack()
+        enough = ack - self._acknowledged >= _ACK_RESULTS or now - self._acknowledged_at >= _ACK_INTERVAL
+        if self._session.options.nested or not enough:
+            return 0, []
+        self._acknowledged_at = now
+        release, self._done_jobs = self._done_jobs, []
+        return ack, release
 
     def _ack(self) -> int:
         """Everything up to this cursor is here, bodies included."""
@@ -387,6 +401,8 @@ class HostRunner:
     ) -> None:
         for tries in range(_TRIES):
             pieces, blobs = self._head(job, link)
+            # Before, not after: the first results may be here before the answer is.
+            self._session.calls_sent(job, [number for number, _ in calls])
             try:
                 client.submit([*pieces, *protocol.calls_frame(job, calls)])
             except Refused as exc:
@@ -405,7 +421,6 @@ class HostRunner:
                 with self._session.lock:
                     self._known_jobs.add(job)
                     self._known_blobs.update(blobs)
-                self._session.calls_sent(job, [number for number, _ in calls])
             return
 
     def _head(self, job: str, link: Link) -> tuple[list[bytes], list[str]]:

@@ -218,7 +218,7 @@ class RemoteSession:
             future._on_running(now)
 
     def calls_sent(self, key: str, numbers: Iterable[int]) -> None:
-        """A host has journalled these calls."""
+        """These calls are on their way to a host."""
         now = self._clock()
         with self.lock:
             state = self._jobs.get(key)

@@ -6,6 +6,8 @@ import io
 import socket
 from typing import Any, Protocol
 
+from lithops.errors import HostTimeout
+
 _TAKE_ALL = 1 << 30
 _BUFFER = 1 << 16
 
@@ -49,9 +51,10 @@ class ChannelSocket(io.RawIOBase):
     The channel is closed when the socket and every file made from it are closed, as with a socket.
     """
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, host: str = "") -> None:
         super().__init__()
         self._channel = channel
+        self._host = host
         self._rest = memoryview(b"")
         self._files = 0
         self._wants_close = False
@@ -65,9 +68,12 @@ class ChannelSocket(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        """Read up to the buffer's size; 0 at the end. Raises `TimeoutError`."""
+        """Read up to the buffer's size; 0 at the end. Raises `HostTimeout`."""
         if not self._rest:
-            self._rest = memoryview(self._channel.recv(_TAKE_ALL))
+            try:
+                self._rest = memoryview(self._channel.recv(_TAKE_ALL))
+            except TimeoutError as exc:
+                raise HostTimeout("no answer came in time", host=self._host, phase="collect") from exc
         size = min(len(buffer), len(self._rest))
         memoryview(buffer).cast("B")[:size] = self._rest[:size]
         self._rest = self._rest[size:]
@@ -79,8 +85,11 @@ class ChannelSocket(io.RawIOBase):
         return bytes(data[: self.readinto(data)])
 
     def sendall(self, data: Any) -> None:
-        """Send everything. Raises `BrokenPipeError` when the other side has closed, or `TimeoutError`."""
-        send_all(self._channel, data)
+        """Send everything. Raises `BrokenPipeError` when the other side has closed, or `HostTimeout`."""
+        try:
+            send_all(self._channel, data)
+        except TimeoutError as exc:
+            raise HostTimeout("it took no more data in time", host=self._host, phase="submit") from exc
 
     def write(self, data: Any, /) -> int:
         """Send everything; returns its size."""

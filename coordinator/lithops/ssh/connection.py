@@ -89,7 +89,8 @@ class SshConnection:
 
         Raises `AgentError` when nobody listens there or sshd does not allow it.
         """
-        return ChannelSocket(cast(Any, self._open("direct-tcpip", (host, port), deadline)))
+        channel = self._open("direct-tcpip", (host, port), deadline)
+        return ChannelSocket(cast(Any, channel), self.target.name)
 
     def close(self) -> None:
         """Close the connection and those to its jump hosts; closing twice does nothing."""

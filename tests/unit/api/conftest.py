@@ -29,7 +29,9 @@ class Bench:
         self.sessions.append(FakeSession(self.how, self.script, **self.options))
         return self.sessions[-1]
 
-    def executor(self, how: str = INLINE, script: Optional[Script] = None, **lithops: Any) -> FunctionExecutor:
+    def executor(
+        self, how: str = INLINE, script: Optional[Script] = None, **lithops: Any
+    ) -> FunctionExecutor:
         """An executor; ``how`` its session runs calls, and keys of the section ``lithops``."""
         self.how, self.script = how, script
         return FunctionExecutor(config={"lithops": lithops})

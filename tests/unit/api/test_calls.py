@@ -12,7 +12,7 @@ import pytest
 import lithops
 from lithops import FunctionExecutor
 from lithops.errors import CallCancelled, DataLimitError, NotSupportedYet, SerializationError
-from lithops.testing import HELD
+from lithops.testing import HELD, INLINE
 from tests.unit.api import functions as fn
 from tests.unit.api.conftest import Bench
 
@@ -65,7 +65,9 @@ def test_call_async(fexec: FunctionExecutor, function: Callable[..., Any], data:
         (lambda x: None, [1, 2], [None, None]),
     ],
 )
-def test_map(fexec: FunctionExecutor, function: Callable[..., Any], data: Iterable[Any], expected: Any) -> None:
+def test_map(
+    fexec: FunctionExecutor, function: Callable[..., Any], data: Iterable[Any], expected: Any
+) -> None:
     futures = fexec.map(function, data)
     assert len(futures) == len(expected)
     assert fexec.get_result() == expected
@@ -196,10 +198,9 @@ def test_a_dependent_call_waits_for_its_input(bench: Bench) -> None:
     second = fexec.call_async(fn.double, first)
     assert second.new
     assert len(bench.session.submitted) == 1
+    bench.session.how = INLINE
     bench.session.run()
-    while not bench.session.run():
-        assert not second.done
-    assert second.result() == 4
+    assert second.result(timeout=60) == 4
 
 
 def test_a_failed_input_fails_what_depends_on_it(bench: Bench) -> None:
@@ -297,7 +298,7 @@ def test_a_function_that_cannot_be_pickled(fexec: FunctionExecutor) -> None:
 def test_data_limit(bench: Bench) -> None:
     limited, free = bench.executor(data_limit=1), bench.executor(data_limit=False)
     data = [b"x" * 600_000] * 2
-    with pytest.raises(DataLimitError, match=r"2 calls .* take 1\.1 MB in all .* data_limit is 1\.0 MB"):
+    with pytest.raises(DataLimitError, match=r"2 calls .* take 1\.1 MB in all .*data_limit is 1\.0 MB"):
         limited.map(len, data)
     assert free.get_result(free.map(len, data)) == [600_000] * 2
 

@@ -52,6 +52,17 @@ def test_a_damaged_cached_bundle_is_built_again(built: Bundle, tmp_path: Path) -
     assert first.path.stat().st_size == built.size
 
 
+def test_old_bundles_are_forgotten(tmp_path: Path) -> None:
+    for age in range(1, 12):
+        for path in (tmp_path / f"agent-{age:016}.zip", tmp_path / f"key-{age:016}"):
+            path.write_bytes(b"old")
+            os.utime(path, (1e9 - age, 1e9 - age))
+    built = build_bundle(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 16
+    assert built.path.exists()
+    assert not (tmp_path / "agent-0000000000000011.zip").exists()
+
+
 def test_the_bytecode_is_unchecked_and_of_this_python(built: Bundle) -> None:
     with zipfile.ZipFile(built.path) as archive:
         pyc = archive.read("lithops_agent/version.pyc")

@@ -48,7 +48,7 @@ def facts(**changes: object) -> HostFacts:
 
 def test_an_answer() -> None:
     assert parse_probe(ANSWER) == facts(
-        pythons=(Interpreter("3.11", "/usr/bin/python3.11"), Interpreter("3.12", "/opt/conda/bin/python3.12")),
+        pythons=(P311, Interpreter("3.12", "/opt/conda/bin/python3.12")),
         working=Interpreter("3.12.4", "/opt/conda/bin/python3.12"),
         cpus=4, free_bytes=2 << 20, bundle_size=7, systemd=True, linger=True, user_manager=True,
     )  # fmt: skip
@@ -99,7 +99,11 @@ def test_the_matching_interpreter() -> None:
         ({}, "python3", ["no Python 3 on it", "apt-get install python3.12"]),
         ({"pythons": (P38,)}, "python3", ["too old", "/usr/bin/python3.8", "3.9"]),
         ({"pythons": (P311, P38)}, "python3", ["no Python 3.12", "/usr/bin/python3.11", "with Python 3.11"]),
-        ({"pythons": (P311,)}, "/v/bin/python", ["'/v/bin/python' is not an interpreter", "/usr/bin/python3.11"]),
+        (
+            {"pythons": (P311,)},
+            "/v/bin/python",
+            ["'/v/bin/python' is not an interpreter", "/usr/bin/python3.11"],
+        ),
         ({"explicit": Interpreter("3.11.2", "/v/python")}, "/v/python", ["Python 3.11.2", "need 3.12"]),
     ],
 )

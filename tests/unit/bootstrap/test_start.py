@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,9 @@ def home(tmp_path: Path) -> Path:
 def fake_python(folder: Path, body: str) -> str:
     """An interpreter that writes its arguments down and then does what ``body`` says."""
     path = folder / "python3.99"
-    path.write_text(f'#!/bin/sh\n[ "$1" = -V ] && echo Python 3.99.1 && exit\necho "$@" >> "{folder}/calls"\n{body}\n')
+    path.write_text(
+        f'#!/bin/sh\n[ "$1" = -V ] && echo Python 3.99.1 && exit\necho "$@" >> "{folder}/calls"\n{body}\n'
+    )
     path.chmod(0o755)
     return str(path)
 
@@ -51,12 +54,16 @@ class Shell:
 
     def run(self, command: str, stdin: bytes = b"", *, deadline: Deadline) -> Completed:
         self.received.append(len(stdin))
-        done = subprocess.run(["sh", "-c", command], input=stdin, capture_output=True, env=self.environ, check=False)
+        done = subprocess.run(
+            ["sh", "-c", command], input=stdin, capture_output=True, env=self.environ, check=False
+        )
         return Completed(done.returncode, done.stdout, done.stderr)
 
 
 def ensure(shell: Shell, bundle: Bundle) -> object:
-    return ensure_agent(shell, bundle, host="web", deadline=Deadline.after(60), wanted=(3, 99), options=["--soft", "7"])
+    return ensure_agent(
+        shell, bundle, host="web", deadline=Deadline.after(60), wanted=(3, 99), options=["--soft", "7"]
+    )
 
 
 def test_the_bundle_is_sent_once(home: Path, bundle: Bundle) -> None:
@@ -86,7 +93,9 @@ def test_nothing_is_sent_to_a_live_agent(home: Path, bundle: Bundle) -> None:
     fake_python(home, "exit 1")
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     (home / ".lithops/agent").mkdir(parents=True)
-    (home / ".lithops/agent/agent.json").write_text(json.dumps({**STATE, "pid": os.getpid(), "boot_id": boot}))
+    (home / ".lithops/agent/agent.json").write_text(
+        json.dumps({**STATE, "pid": os.getpid(), "boot_id": boot})
+    )
     shell = Shell(home)
     endpoint = ensure_agent(shell, bundle, host="web", deadline=Deadline.after(60), wanted=(3, 99))
     assert (endpoint.started, len(shell.received)) == (False, 1)
@@ -144,14 +153,14 @@ def test_a_home_that_cannot_be_written(bundle: Bundle, tmp_path: Path) -> None:
 
 
 def test_room_is_checked_before_sending(bundle: Bundle) -> None:
-    base = {"home": "/h", "user": "u", "uid": 1}
-    check_room(HostFacts(**base, free_bytes=1 << 30), bundle, "web")  # type: ignore[arg-type]
+    facts = HostFacts(home="/h", user="u", uid=1, free_bytes=1 << 30)
+    check_room(facts, bundle, "web")
     with pytest.raises(HostDiskFull, match=r"1\.0 MB are free"):
-        check_room(HostFacts(**base, free_bytes=1_000_000), bundle, "web")  # type: ignore[arg-type]
+        check_room(replace(facts, free_bytes=1_000_000), bundle, "web")
     with pytest.raises(HostNotWritable, match="Read-only file system"):
-        check_room(HostFacts(**base, writable=False, why_not_writable="Read-only file system"), bundle, "web")  # type: ignore[arg-type]
+        check_room(replace(facts, writable=False, why_not_writable="Read-only file system"), bundle, "web")
     with pytest.raises(HostDiskFull):
-        check_room(HostFacts(**base, writable=False, why_not_writable="No space left on device"), bundle, "web")  # type: ignore[arg-type]
+        check_room(replace(facts, writable=False, why_not_writable="No space left on device"), bundle, "web")
 
 
 def test_the_command_line_survives_other_shells(bundle: Bundle) -> None:

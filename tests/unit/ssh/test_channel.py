@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lithops.errors import HostTimeout
 from lithops.ssh.channel import ChannelSocket
 
 
@@ -60,6 +61,16 @@ def test_a_closed_channel_is_a_broken_pipe() -> None:
     channel.close()
     with pytest.raises(BrokenPipeError):
         ChannelSocket(channel).sendall(b"x")
+
+
+def test_silence_is_a_timeout_that_names_the_host() -> None:
+    class Silent(FakeChannel):
+        def recv(self, nbytes: int) -> bytes:
+            raise TimeoutError
+
+    with pytest.raises(HostTimeout) as raised:
+        ChannelSocket(Silent(), "web").recv(1)
+    assert raised.value.host == "web"
 
 
 def test_the_channel_closes_after_the_last_file() -> None:

@@ -17,7 +17,7 @@ class FakeSocket:
     """Answers with bytes made before; keeps each write apart."""
 
     def __init__(self, answer: bytes) -> None:
-        self.answer = Unclosed(io.BytesIO(answer))  # type: ignore[arg-type]
+        self.answer = Unclosed(io.BytesIO(answer))
         self.writes: list[bytes] = []
         self.timeout: float | None = None
 

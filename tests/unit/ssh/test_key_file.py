@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from cryptography.hazmat.primitives import serialization as form
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from lithops.ssh.key_file import inspect_key
 
-KEYS = {
+KEYS: dict[str, Any] = {
     "ed25519": ed25519.Ed25519PrivateKey.generate(),
     "ecdsa": ec.generate_private_key(ec.SECP256R1()),
     "rsa": rsa.generate_private_key(65537, 2048),
@@ -19,7 +21,8 @@ KEYS = {
 
 def pem(kind: str, layout: form.PrivateFormat, secret: str | None = None) -> str:
     lock = form.BestAvailableEncryption(secret.encode()) if secret else form.NoEncryption()
-    return KEYS[kind].private_bytes(form.Encoding.PEM, layout, lock).decode()
+    data: bytes = KEYS[kind].private_bytes(form.Encoding.PEM, layout, lock)
+    return data.decode()
 
 
 @pytest.mark.parametrize("kind", list(KEYS))

@@ -100,7 +100,12 @@ def test_a_changed_key_says_where_and_what_to_do() -> None:
     entries = parse_known_hosts("\n" + line("[web.example]:2222", OTHER), "/kh")
     here = target(2222)
     text = explain(here, judge(entries, lookup_names(here), KEY), "ssh-ed25519", KEY)
-    for part in (fingerprint(KEY), fingerprint(OTHER), "/kh line 2", "ssh-keygen -R '[web.example]:2222' -f /kh"):
+    for part in (
+        fingerprint(KEY),
+        fingerprint(OTHER),
+        "/kh line 2",
+        "ssh-keygen -R '[web.example]:2222' -f /kh",
+    ):
         assert part in text
 
 

@@ -74,7 +74,11 @@ def test_jump_hosts_are_a_chain() -> None:
     assert target.jump is not None
     assert (target.jump.address, target.jump.username) == ("10.1.1.1", "eve")
     assert target.jump.jump is not None
-    assert (target.jump.jump.address, target.jump.jump.port, target.jump.jump.username) == ("outer", 2200, "ada")
+    assert (target.jump.jump.address, target.jump.jump.port, target.jump.jump.username) == (
+        "outer",
+        2200,
+        "ada",
+    )
     assert target.jump.jump.jump is None
 
 
