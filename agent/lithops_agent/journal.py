@@ -24,7 +24,8 @@ from lithops_agent.protocol import RESULT, JobSpec
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs(
-    id INTEGER PRIMARY KEY AUTOINCREMENT, job TEXT UNIQUE NOT NULL, session TEXT NOT NULL, spec TEXT NOT NULL);
+    id INTEGER PRIMARY KEY AUTOINCREMENT, job TEXT UNIQUE NOT NULL,
+    session TEXT NOT NULL, spec TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS jobs_by_session ON jobs(session);
 CREATE TABLE IF NOT EXISTS calls(
     job INTEGER NOT NULL, number INTEGER NOT NULL, data BLOB, file TEXT,
@@ -166,7 +167,11 @@ class Journal:
             return [
                 (spec, numbers)
                 for row, spec in self._specs.values()
-                if (numbers := [n for (n,) in self._db.execute("SELECT number FROM calls WHERE job=?", (row,))])
+                if (
+                    numbers := [
+                        n for (n,) in self._db.execute("SELECT number FROM calls WHERE job=?", (row,))
+                    ]
+                )
             ]
 
     # -- results --

@@ -30,6 +30,11 @@ class Busy(Exception):
     """An agent of another bundle has jobs."""
 
 
+def release_of(program: str) -> str:
+    """Names the sources that a bundle was made from: ``agent-RELEASE-HASH.zip``."""
+    return Path(program).stem.removeprefix("agent-").partition("-")[0]
+
+
 def ensure_running(home: Path, program: str, options: Sequence[str], unit: str) -> str:
     """Start the agent of ``program`` unless it runs; its state as one line of JSON.
 
@@ -37,13 +42,15 @@ def ensure_running(home: Path, program: str, options: Sequence[str], unit: str) 
     """
     state_file = StateFile(home)
     with state_file.lock("start"):
-        bundle = Path(program).stem.removeprefix("agent-")
+        bundle = release_of(program)
         state = state_file.read()
         if state is not None and state["bundle"] != bundle:
             _end_other(state)
             state = None
         if state is None:
-            state = _launch(state_file, [sys.executable, program, "serve", "--home", str(home), *options], unit)
+            state = _launch(
+                state_file, [sys.executable, program, "serve", "--home", str(home), *options], unit
+            )
     return json.dumps(state)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from lithops_agent.journal import CallData, Ended, Journal
 from lithops_agent.protocol import STATS, JobSpec, Status
 from lithops_agent.runtimes.python import Zygote
-from lithops_agent.scheduling import Action, Assign, Fail, Kill, Retire, Scheduler, StartWorker, TakeBack
+from lithops_agent.scheduling import Action, Assign, Kill, Retire, Scheduler, StartWorker, TakeBack
 from lithops_agent.worker import CALL_HEAD, MAX_CALL_MESSAGE, RESULT_HEAD
 
 _STATS_SIZE = len(STATS) * 8
@@ -91,6 +91,7 @@ class Pool:
         self._wakeup_at = float("inf")
         self._worked_at = clock()
         self._stopping = False
+        self._plan_again = False
         self._thread = threading.Thread(target=self._run, name="pool", daemon=True)
 
     @property
@@ -125,9 +126,7 @@ class Pool:
             self._carry_on()
         self._settle()
 
-    def cancel(
-        self, job: str, numbers: Sequence[int] | None, status: Status = Status.CANCELLED
-    ) -> None:
+    def cancel(self, job: str, numbers: Sequence[int] | None, status: Status = Status.CANCELLED) -> None:
         """End calls (all: None), begun or not; their results tell so with ``status``."""
         with self._lock:
             for worker in self._scheduler.queued_at_workers(job, numbers):
@@ -157,7 +156,7 @@ class Pool:
             self._carry_on()
 
     def wait_for_results(self, session: str, seen: int, timeout: float) -> int:
-        """Wait until more results of a session than ``seen`` were recorded; how many were, since the start."""
+        """Wait until more results of a session than ``seen`` were recorded; how many were so far."""
         with self._arrived:
             self._arrived.wait_for(lambda: self._recorded.get(session, 0) > seen or self._stopping, timeout)
             return self._recorded.get(session, 0)
@@ -176,7 +175,7 @@ class Pool:
     def _run(self) -> None:
         try:
             self._loop()
-        except BaseException:
+        except BaseException:  # noqa: BLE001
             # An agent without this thread would accept calls and never run them. It ends at once
             # instead: its supervisor starts it again, and it goes on from its journal.
             traceback.print_exc()
@@ -290,15 +289,16 @@ class Pool:
         elif "failed" in message:
             self._worker_exited(message["failed"], f"no new process can be made: {message['why']}", 0)
 
-    def _worker_exited(self, worker: int, how: str, status: int) -> None:
+    def _worker_exited(self, worker: int, how: str, status: int, blameless: bool = False) -> None:
         process = self._processes.pop(worker, None)
         if process is None:
             return
         process.results.setblocking(False)
         self._drain_results(process)
-        self._scheduler.taken_back(worker, self._drain_calls(process))
+        self._take_back(worker, process)
         oom = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and self._was_oom_kill()
-        actions = self._scheduler.worker_exited(worker, how + _last_words(process.log), out_of_memory=oom)
+        how += _last_words(process.log)
+        actions = self._scheduler.worker_exited(worker, how, out_of_memory=oom, blameless=blameless)
         self._unregister(process.results)
         for end in (process.calls, process.calls_far, process.results):
             end.close()
@@ -336,16 +336,16 @@ class Pool:
         how = f"{zygote.executable} ended" + (f": {words}" if words else "")
         for process in [p for p in self._processes.values() if p.zygote is zygote]:
             _kill(process.pid)
-            self._worker_exited(process.worker, how, 0)
+            self._worker_exited(process.worker, how, 0, blameless=True)
 
     # -- what the scheduler asks for --
 
     def _carry_on(self) -> None:
         """Do what the scheduler wants until it wants nothing more."""
         for _ in range(8):
-            actions = self._scheduler.plan(self._clock())
-            self._carry_out(actions)
-            if not any(isinstance(action, (TakeBack, Fail)) for action in actions):
+            self._plan_again = False
+            self._carry_out(self._scheduler.plan(self._clock()))
+            if not self._plan_again:
                 break
         delay = self._scheduler.next_wakeup(self._clock())
         if delay is not None and self._clock() + delay < self._wakeup_at:
@@ -363,9 +363,11 @@ class Pool:
                     process.calls.shutdown(socket.SHUT_WR)
             elif isinstance(action, TakeBack):
                 self._take_back(action.worker)
+                self._plan_again = True
             elif isinstance(action, Kill):
                 self._kill_worker(action.worker)
             else:
+                self._plan_again = True
                 body = action.why.encode()
                 self._ended.append(
                     Ended(action.job, action.number, action.status, _EMPTY_STATS, len(body), body, None)
@@ -380,6 +382,7 @@ class Pool:
         for position, call in enumerate(loaded):
             if not _send_call(process.calls, call, attempts[call.number]):
                 self._scheduler.not_queued(action.worker, [c.number for c in loaded[position:]])
+                self._plan_again = True
                 return
 
     def _start_worker(self, action: StartWorker) -> None:
@@ -399,6 +402,7 @@ class Pool:
             fds = [calls_far.fileno(), results_far.fileno(), log_fd]
             process.pid = process.zygote.fork(self._order(action.worker, spec, folder), fds)
         except OSError as exc:
+            self._scheduler.not_started(action.worker)
             self._worker_exited(action.worker, f"{spec.runtime} can't be started: {exc}", 0)
             return
         finally:
@@ -430,10 +434,10 @@ class Pool:
             self._selector.register(zygote.socket, selectors.EVENT_READ, zygote)
         return zygote
 
-    def _take_back(self, worker: int) -> None:
-        process = self._processes.get(worker)
+    def _take_back(self, worker: int, process: _Process | None = None) -> None:
+        process = process or self._processes.get(worker)
         if process is not None:
-            self._scheduler.taken_back(worker, self._drain_calls(process))
+            self._carry_out(self._scheduler.taken_back(worker, self._drain_calls(process)))
 
     def _kill_worker(self, worker: int) -> None:
         process = self._processes.get(worker)

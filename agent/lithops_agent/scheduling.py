@@ -31,6 +31,8 @@ _TIME_SLICE = 0.25
 """Seconds that a worker serves its job before it makes room, when there are more jobs than slots."""
 _LINGER = 0.5
 """Seconds that a worker without a call waits for more of its job, when nobody else wants its slot."""
+_BLAMELESS_RETRIES = 2
+_BEFORE = "ended before it began"
 _BARREN_LIMIT = 3
 """So many workers in a row that died before they began a call, and the job is given up."""
 
@@ -112,7 +114,11 @@ class _Worker:
     retired: bool = False
     killed_for: Status | None = None
     killed_call: int | None = None
+    doomed: dict[int, Status] = dataclasses.field(default_factory=dict)
+    """Calls that were cancelled when the worker may have received them already."""
     begun_any: bool = False
+    full: bool = False
+    """The queue had no room for the next call."""
 
     @property
     def usable(self) -> bool:
@@ -152,6 +158,8 @@ class Scheduler:
         if w is None or number not in w.queue:
             return None
         w.queue.remove(number)
+        w.full = False
+        w.doomed.pop(number, None)
         took = max(now - w.head_at, 0.0)
         job = w.job
         job.mean = took if job.mean is None else 0.8 * job.mean + 0.2 * took
@@ -159,36 +167,55 @@ class Scheduler:
         job.attempts.pop(number, None)
         w.begun_any = True
         w.head_at = now
-        return job.job
+        return job.job if self._knows(job) else None
 
     def not_queued(self, worker: int, numbers: Iterable[int]) -> None:
-        """The queue of a worker had no room for these calls."""
+        """The queue of a worker had no room for these calls; it is left alone until a call ends there."""
         self.taken_back(worker, numbers)
-
-    def taken_back(self, worker: int, numbers: Iterable[int]) -> None:
-        """These calls, the last ones of a worker's queue, wait again."""
         w = self._workers[worker]
+        w.full = bool(w.queue)
+
+    def taken_back(self, worker: int, numbers: Iterable[int]) -> list[Action]:
+        """These calls, the last ones of a worker's queue, wait again; those that were cancelled fail."""
+        w = self._workers[worker]
+        w.full = False
         back = list(numbers)
         for number in back:
             w.queue.remove(number)
-        if w.job.job in self._jobs:
-            w.job.backlog.extendleft(reversed(back))
+        doomed = {number: status for number in back if (status := w.doomed.pop(number, None)) is not None}
+        w.job.backlog.extendleft(number for number in reversed(back) if number not in doomed)
+        if not self._knows(w.job):
+            return []
+        return [self._fail(w.job, number, status, _BEFORE) for number, status in doomed.items()]
 
-    def worker_exited(self, worker: int, how: str, out_of_memory: bool = False) -> list[Action]:
-        """A worker ended, after its reports were read and `taken_back` told what it had not begun."""
+    def not_started(self, worker: int) -> None:
+        """A worker could not be made: it got none of its calls."""
+        self.taken_back(worker, list(self._workers[worker].queue))
+
+    def worker_exited(
+        self, worker: int, how: str, out_of_memory: bool = False, blameless: bool = False
+    ) -> list[Action]:
+        """A worker ended, after its reports were read and `taken_back` told what it had not begun.
+
+        ``blameless``: not for anything that its call did, as far as is known.
+        """
         w = self._workers.pop(worker)
         job = w.job
-        if job.job not in self._jobs:
+        if not self._knows(job):
             return []
-        actions = [self._interrupted(w, number, how, out_of_memory) for number in w.queue]
+        actions = [self._interrupted(w, number, how, out_of_memory, blameless) for number in w.queue]
         if not w.queue:
             actions = self._barren(w, how)
         self._prune(job)
         return [action for action in actions if action is not None]
 
-    def _interrupted(self, w: _Worker, number: int, how: str, out_of_memory: bool) -> Fail | None:
+    def _interrupted(
+        self, w: _Worker, number: int, how: str, out_of_memory: bool, blameless: bool
+    ) -> Fail | None:
         """What becomes of a call that its dead worker had in hand."""
         job = w.job
+        if number in w.doomed:
+            return self._fail(job, number, w.doomed[number], how)
         if w.killed_for is not None:
             if number == w.killed_call:
                 return self._fail(job, number, w.killed_for, how)
@@ -196,7 +223,7 @@ class Scheduler:
             job.backlog.appendleft(number)
             return None
         attempt = job.attempts.get(number, 1)
-        if attempt <= job.retries:
+        if attempt <= max(job.retries, _BLAMELESS_RETRIES if blameless else 0):
             job.attempts[number] = attempt + 1
             job.backlog.appendleft(number)
             return None
@@ -215,9 +242,14 @@ class Scheduler:
         if waiting:
             gone = frozenset(waiting)
             j.backlog = deque(n for n in j.backlog if n not in gone)
-        actions: list[Action] = [self._fail(j, n, status, "ended before it began") for n in waiting]
+        actions: list[Action] = [self._fail(j, n, status, _BEFORE) for n in waiting]
         for w in self._of(job):
-            if w.queue and (chosen is None or w.queue[0] in chosen):
+            if w.job is not j:
+                continue
+            for number in w.queue:
+                if chosen is None or number in chosen:
+                    w.doomed[number] = status
+            if w.queue and w.queue[0] in w.doomed:
                 actions.append(self._kill(w, status))
         self._prune(j)
         return actions
@@ -265,11 +297,12 @@ class Scheduler:
             for w in self._workers.values()
             if w.queue and w.job.timeout is not None and w.killed_for is None
         ]
-        if any(len(w.queue) > 1 for w in self._workers.values()):
-            times.append(now + _AHEAD)
         times.extend(w.head_at + _LINGER for w in self._workers.values() if w.usable and not w.queue)
+        # What was due before now was done, or waits for something to happen.
+        later = [w.head_at + _AHEAD for w in self._workers.values() if len(w.queue) > 1]
         if any(job.backlog and not self._count(job) for job in self._jobs.values()):
-            times.append(now + _TIME_SLICE)
+            later.extend(w.started_at + _TIME_SLICE for w in self._workers.values())
+        times.extend(at for at in later if at > now)
         return max(min(times) - now, 0.0) if times else None
 
     # -- what to do --
@@ -286,20 +319,26 @@ class Scheduler:
 
     def _time_out(self, now: float, actions: list[Action]) -> None:
         for w in self._workers.values():
+            if not w.queue or w.killed_for is not None:
+                continue
             limit = w.job.timeout
-            if limit is not None and w.queue and w.killed_for is None and now - w.head_at >= limit:
+            if w.queue[0] in w.doomed:
+                # It was cancelled while it was, unknown to us, already behind no other call.
+                actions.append(self._kill(w, w.doomed[w.queue[0]]))
+            elif limit is not None and now >= w.head_at + limit:
                 actions.append(self._kill(w, Status.TIMED_OUT))
 
     def _feed(self, depth: int, now: float, actions: list[Action]) -> None:
         for w in self._at(depth):
             job = w.job
-            if not w.usable or not job.backlog:
+            if not w.usable or w.full or not job.backlog:
                 continue
             room = _queue_length(job) - len(w.queue)
             if room <= 0:
                 continue
-            # The last calls of a job are dealt out one by one, so that all workers end together.
-            if w.queue and len(job.backlog) < self.processes * 2:
+            # The last calls of a job are dealt out one by one, so that all workers end together;
+            # nothing is put behind a call that turned out to be long.
+            if w.queue and (len(job.backlog) < self.processes * 2 or now >= w.head_at + _AHEAD):
                 continue
             numbers = [job.backlog.popleft() for _ in range(min(room, len(job.backlog)))]
             if not w.queue:
@@ -316,13 +355,9 @@ class Scheduler:
             if not w.queue:
                 if self._free_slots(depth) <= 0 and wanted:
                     w.leaving = True
-                if w.leaving or now - w.head_at >= _LINGER or w.job.job not in self._jobs:
+                if w.leaving or now >= w.head_at + _LINGER or not self._knows(w.job):
                     w.retired = True
                     actions.append(Retire(w.worker))
-                    continue
-                stuck = self._stuck_behind(w.job, now)
-                if stuck is not None and not w.job.backlog:
-                    actions.append(TakeBack(stuck.worker))
             elif wanted and w.usable and self._must_yield(w, wanted, now):
                 w.leaving = True
                 if len(w.queue) > 1:
@@ -336,13 +371,13 @@ class Scheduler:
         least = min(self._count(job) for job in wanted)
         if mine > least + 1:
             return True
-        return mine > least and now - w.started_at >= _TIME_SLICE
+        return mine > least and now >= w.started_at + _TIME_SLICE
 
     def _grow(self, depth: int, now: float, actions: list[Action]) -> None:
         while self._free_slots(depth) > 0:
             wanted = [job for job in self._jobs.values() if job.depth == depth and self._wants_worker(job)]
             if not wanted:
-                return
+                break
             job = min(wanted, key=lambda j: (self._count(j), j.last_served_at))
             self._next_worker += 1
             w = _Worker(self._next_worker, job, started_at=now, head_at=now)
@@ -350,6 +385,22 @@ class Scheduler:
             job.last_served_at = now
             actions.append(StartWorker(w.worker, job.job))
             self._feed(depth, now, actions)
+        self._unstick(depth, now, actions)
+
+    def _unstick(self, depth: int, now: float, actions: list[Action]) -> None:
+        """Take back what waits behind long calls while a worker of the job, or a slot, is idle."""
+        free = self._free_slots(depth) > 0
+        stuck: dict[str, _Worker] = {}
+        for w in self._at(depth):
+            if len(w.queue) > 1 and now >= w.head_at + _AHEAD and w.killed_for is None and self._knows(w.job):
+                longest = stuck.get(w.job.job)
+                if longest is None or len(w.queue) > len(longest.queue):
+                    stuck[w.job.job] = w
+        for longest in stuck.values():
+            job = longest.job
+            idle = any(w.job is job and w.usable and not w.queue for w in self._at(depth))
+            if not job.backlog and (idle or (free and self._count(job) < self.processes)):
+                actions.append(TakeBack(longest.worker))
 
     # -- small questions --
 
@@ -359,9 +410,9 @@ class Scheduler:
         idle = sum(1 for w in self._workers.values() if w.job is job and w.usable and not w.queue)
         return len(job.backlog) > idle and self._count(job) < self.processes
 
-    def _stuck_behind(self, job: _Job, now: float) -> _Worker | None:
-        slow = [w for w in self._of(job.job) if len(w.queue) > 1 and now - w.head_at >= _AHEAD]
-        return max(slow, key=lambda w: len(w.queue), default=None)
+    def _knows(self, job: _Job) -> bool:
+        """Whether a job was not released; one that came later under its name is another one."""
+        return self._jobs.get(job.job) is job
 
     def _of(self, job: str) -> list[_Worker]:
         return [w for w in self._workers.values() if w.job.job == job]
@@ -386,8 +437,8 @@ class Scheduler:
         return Fail(job.job, number, status, why)
 
     def _prune(self, job: _Job) -> None:
-        if not job.backlog and not self._of(job.job):
-            self._jobs.pop(job.job, None)
+        if self._knows(job) and not job.backlog and not self._of(job.job):
+            del self._jobs[job.job]
 
     def _barren(self, w: _Worker, how: str) -> list[Fail | None]:
         if w.begun_any or w.retired or w.killed_for is not None:

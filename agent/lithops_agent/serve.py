@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lithops_agent.launch import Busy, LaunchFailed, ensure_running
+from lithops_agent.launch import Busy, LaunchFailed, ensure_running, release_of
 from lithops_agent.statefile import EXIT_BUSY, EXIT_FAILED, StateFile, boot_id
 
 _THREADS = 64
@@ -138,7 +138,7 @@ def _compose(
         state.remove()
         os.kill(arbiter, signal.SIGTERM)
 
-    bundle = Path(_program()).stem.removeprefix("agent-")
+    bundle = release_of(_program())
     agent = Agent(
         home,
         processes=options.processes or cpu_count(),

@@ -226,7 +226,7 @@ class Agent:
                 self._tidy()
                 self._something.wait(1.0)
                 self._something.clear()
-        except BaseException:
+        except BaseException:  # noqa: BLE001
             # A keeper that is gone would keep the host for ever: end, and be started again.
             traceback.print_exc()
             os._exit(70)

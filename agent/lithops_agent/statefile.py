@@ -59,6 +59,6 @@ class StateFile:
 
     def lock(self, name: str) -> IO[str]:
         """Wait for, and hold, an exclusive lock until the file is closed."""
-        file = open(self.home / f"{name}.lock", "w")
+        file = open(self.home / f"{name}.lock", "w")  # noqa: SIM115 - the caller closes it
         fcntl.flock(file, fcntl.LOCK_EX)
         return file

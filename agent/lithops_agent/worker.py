@@ -52,10 +52,13 @@ _FAST_TYPES = frozenset((int, float, str, bytes, bool, type(None), complex, byte
 
 
 def zygote_main(control_fd: int) -> None:
-    """Fork workers when asked to over ``control_fd``; end them all when the agent is gone."""
+    """Fork workers when asked to over ``control_fd``; end them all when the agent is gone.
+
+    The closed socket tells that the agent is gone. A signal at the death of the parent would not do: the
+    kernel sends it when the *thread* that started this process ends.
+    """
     import cloudpickle  # noqa: F401 - imported once here, so that no worker has to
 
-    _die_with_parent()
     gc.freeze()
     Zygote(socket.socket(fileno=control_fd)).serve()
 
@@ -213,7 +216,8 @@ def _become_worker(orders: socket.socket) -> NoReturn:
     except OSError:
         os.chdir("/")
     sys.stdout, sys.stderr = (
-        open(fd, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False) for fd in (1, 2)
+        open(fd, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
+        for fd in (1, 2)
     )
     status = 1
     try:
@@ -221,7 +225,7 @@ def _become_worker(orders: socket.socket) -> NoReturn:
         status = 0
     except (BrokenPipeError, ConnectionResetError):
         pass  # The agent closed the sockets: nobody waits for this worker any more.
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - whatever it was, it is told and the process ends
         traceback.print_exc()
     finally:
         _flush()
@@ -286,7 +290,7 @@ class Worker:
         except BadResult as exc:
             func_end = time.time()
             status, body = Status.BAD_RESULT, describe(exc.reason, skip=0)
-        except (Exception, SystemExit, KeyboardInterrupt, GeneratorExit) as exc:
+        except (Exception, SystemExit, KeyboardInterrupt, GeneratorExit) as exc:  # noqa: BLE001 - the code is the user's
             func_end = time.time()
             status, body = Status.EXCEPTION, describe(exc)
         _flush()
@@ -361,12 +365,12 @@ def describe(exc: BaseException, skip: int = 1) -> bytes:
     text = "".join(_format(exc, frames))
     try:
         message = str(exc)
-    except Exception as broken:
+    except Exception as broken:  # noqa: BLE001 - the code is the user's
         message = f"(its text can't be made: {type(broken).__name__})"
     try:
         pickled = cloudpickle.dumps(exc.with_traceback(None), protocol=5)
         pickle.loads(pickled)
-    except Exception:
+    except Exception:  # noqa: BLE001 - the code is the user's
         pickled = None  # The reader gets the text.
     account = {
         "type": f"{type(exc).__module__}.{type(exc).__qualname__}",
@@ -380,5 +384,5 @@ def describe(exc: BaseException, skip: int = 1) -> bytes:
 def _format(exc: BaseException, frames: Any) -> list[str]:
     try:
         return traceback.format_exception(type(exc), exc, frames)
-    except Exception:
+    except Exception:  # noqa: BLE001 - the code is the user's
         return [*traceback.format_tb(frames), f"{type(exc).__qualname__}\n"]

@@ -23,8 +23,8 @@ INLINE, THREADS, HELD = "inline", "threads", "held"
 class FakeSession:
     """Runs calls in this process: as they are submitted, in threads, or when `run` is called.
 
-    ``how`` may be changed later. It remembers what it was asked for in ``jobs``, ``submitted``, ``cancelled``, ``adopted``,
-    ``dismantled`` and ``closed``. What is adopted ends by ``adopted_outcome``, where given.
+    ``how`` may be changed later. What it was asked for is in ``jobs``, ``submitted``, ``cancelled``,
+    ``adopted``, ``dismantled`` and ``closed``. What is adopted ends by ``adopted_outcome``, where given.
     """
 
     def __init__(

@@ -142,7 +142,7 @@ class Testbed:
     def lithops_config(self, hosts: Iterable[Host], **overrides: Any) -> dict[str, Any]:
         """A configuration that runs functions on all of ``hosts``; see `host.merged` for the overrides."""
         listed = list(hosts)
-        vm = {"hosts": [host.login() for host in listed], "known_hosts": self.known_hosts}
+        vm = {"hosts": [host.entry() for host in listed], "known_hosts": self.known_hosts}
         return merged({"lithops": {"backend": "vm"}, "vm": vm}, overrides)
 
     def newcomer(

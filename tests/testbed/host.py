@@ -62,6 +62,10 @@ class Host(BootedHost):
             "ssh_key_filename": self.key_filename,
         }
 
+    def entry(self, user: str | None = None) -> dict[str, Any]:
+        """What a list of hosts in a configuration says about this host."""
+        return {"address": self.address, "username": user or self.user, "key": self.key_filename}
+
     def lithops_config(self, **overrides: Any) -> dict[str, Any]:
         """A configuration that runs functions on this host; see `merged` for the overrides."""
         vm = {**self.login(), "known_hosts": str(self.credentials.known_hosts)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from lithops.backends.machine import Link
 from lithops.config.settings import LocalhostSettings, StandaloneSettings
 from lithops.errors import AgentBusy, BootstrapError
+from lithops.ssh.http import open_local
 from lithops_agent.statefile import EXIT_BUSY, StateFile
 
 _NAME = "localhost"
@@ -32,11 +32,12 @@ class LocalMachine:
     def open(self) -> Link:
         """Make sure that the agent runs. Raises BootstrapError, AgentBusy."""
         from lithops.bootstrap.bundle import build_bundle
+        from lithops.bootstrap.probe import bundle_id
 
         bundle = build_bundle()
         home = Path(AGENT_HOME).expanduser()
         state = StateFile(home).read()
-        if state is None or f"agent-{state['bundle']}.zip" != bundle.name:
+        if state is None or state["bundle"] != bundle_id(bundle.name):
             state = self._start(bundle.path, home)
         return local_link(state, self._settings.interpreter, os.getcwd())
 
@@ -47,7 +48,12 @@ class LocalMachine:
         command = [sys.executable, "-I", str(bundle), "start", "--home", str(home), *options]
         try:
             done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_START_TIMEOUT, check=False
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_START_TIMEOUT,
+                check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as exc:
             raise BootstrapError(f"the agent can't be started: {exc}", host=_NAME, phase="start") from exc
@@ -71,25 +77,20 @@ class SameHost:
         """Find the agent. Raises BootstrapError when it is gone."""
         state = StateFile(self._home).read()
         if state is None:
-            raise BootstrapError("the agent that runs this function can't be found", host=_NAME, phase="connect")
+            raise BootstrapError(
+                "the agent that runs this function can't be found", host=_NAME, phase="connect"
+            )
         return local_link(state, sys.executable, os.getcwd())
 
 
 def local_link(state: dict[str, Any], interpreter: str, cwd: str) -> Link:
     """A link to an agent on this machine."""
-    port = int(state["port"])
-
-    def opener(timeout: float) -> socket.socket:
-        connection = socket.create_connection(("127.0.0.1", port), timeout)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection
-
     return Link(
         host=_NAME,
         agent_id=str(state["agent_id"]),
         token=str(state["token"]),
         runtime=interpreter,
-        opener=opener,
+        opener=open_local(int(state["port"])),
         close=lambda: None,
         cwd=cwd,
     )

@@ -3,8 +3,7 @@
 A host needs nothing but Python: ``python agent-….zip serve`` runs the agent with its pure-Python
 dependencies out of the zip. Beside each source stands its bytecode for the Python that runs here, so
 that nothing is compiled on a host with the same Python; another one compiles the sources in memory, as
-far as the installed versions of the dependencies allow (click 8.5 needs 3.10). Agents run with the
-coordinator's own major.minor, which their functions need anyway, so what is installed here fits there.
+far as the installed versions of the dependencies allow: setup.cfg keeps to those that run on 3.9.
 The same versions give the same bytes, so a host that has a bundle is not sent it again.
 """
 
@@ -33,7 +32,7 @@ WORKER_PACKAGES = ("cloudpickle", "lithops", "lithops_agent")
 """What a user's function sees; the agent's own dependencies stay out of its way."""
 WORKER_ARCHIVE = "worker.zip"
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised when the layout of the bundle changes, so that no cached one is taken for a new one."""
 _MAIN = b"import sys\n\nfrom lithops_agent.serve import main\n\nsys.exit(main())\n"
 _LEFT_OUT = {"__pycache__", "tests", "geventlet.py", "ggevent.py", "gtornado.py"}
@@ -52,11 +51,13 @@ class Bundle:
     path: Path
     sha256: str
     size: int
+    release: str
+    """Names the sources of this project in it: agents of the same release take each other's jobs."""
 
     @property
     def name(self) -> str:
         """The file's name here and on hosts."""
-        return bundle_name(self.sha256)
+        return bundle_name(self.release, self.sha256)
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,12 @@ class SourceFile:
     path: Path
 
 
-def bundle_name(sha256: str) -> str:
-    """The name of the bundle with this hash."""
-    return f"agent-{sha256[:16]}.zip"
+def bundle_name(release: str, sha256: str) -> str:
+    """The name of the bundle with this hash.
+
+    Coordinators with other Pythons or other versions of flask make other bundles of the same release.
+    """
+    return f"agent-{release[:16]}-{sha256[:16]}.zip"
 
 
 def build_bundle(cache_dir: Path | None = None) -> Bundle:
@@ -82,12 +86,12 @@ def build_bundle(cache_dir: Path | None = None) -> Bundle:
     if cached:
         return cached
     data = pack(files)
-    sha256 = hashlib.sha256(data).hexdigest()
-    path = folder / bundle_name(sha256)
+    sha256, release = hashlib.sha256(data).hexdigest(), _release(files)
+    path = folder / bundle_name(release, sha256)
     _write(path, data)
-    _write(note, sha256.encode())
+    _write(note, f"{release} {sha256}".encode())
     _forget_old(folder)
-    return Bundle(path, sha256, len(data))
+    return Bundle(path, sha256, len(data), release)
 
 
 def package_files(package: str) -> Iterator[SourceFile]:
@@ -173,6 +177,15 @@ def _zip(entries: dict[str, bytes]) -> bytes:
     return out.getvalue()
 
 
+def _release(files: dict[str, list[SourceFile]]) -> str:
+    digest = hashlib.sha256()
+    for package in WORKER_PACKAGES:
+        for file in files[package]:
+            source = file.path.read_bytes()
+            digest.update(f"{file.name} {len(source)}\n".encode() + source)
+    return digest.hexdigest()
+
+
 def _cache_key(files: dict[str, list[SourceFile]]) -> str:
     """Changes when any file of the packages does, or the Python, or the layout."""
     digest = hashlib.sha256(f"{_FORMAT} {sys.version}".encode() + importlib.util.MAGIC_NUMBER)
@@ -185,13 +198,13 @@ def _cache_key(files: dict[str, list[SourceFile]]) -> str:
 
 def _cached(folder: Path, note: Path) -> Bundle | None:
     try:
-        sha256 = note.read_text()
-        path = folder / bundle_name(sha256)
+        release, sha256 = note.read_text().split()
+        path = folder / bundle_name(release, sha256)
         data = path.read_bytes()
-    except OSError:
+    except (OSError, ValueError):
         return None
     intact = hashlib.sha256(data).hexdigest() == sha256
-    return Bundle(path, sha256, len(data)) if intact else None
+    return Bundle(path, sha256, len(data), release) if intact else None
 
 
 def _forget_old(folder: Path) -> None:

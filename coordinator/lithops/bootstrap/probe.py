@@ -64,8 +64,8 @@ class HostFacts:
 
 
 def bundle_id(name: str) -> str:
-    """What an agent calls the bundle it runs: the hash in the file's name."""
-    return name.removeprefix("agent-").removesuffix(".zip")
+    """What an agent calls the bundle it runs: the release in the file's name."""
+    return name.removeprefix("agent-").partition("-")[0]
 
 
 def probe_command(bundle: str, wanted: Version, runtime: str) -> tuple[str, bytes]:

@@ -49,7 +49,8 @@ _RECEIVE = (
 # Two bundles are kept: this one, and the one before for a coordinator that has not been upgraded yet.
 _PRUNE = (
     'if [ "$r" -eq 0 ] && [ "$n" -gt 0 ]; then '
-    "for f in $(ls -t agent-????????????????.zip | tail -n +3); do rm -f $f ${f%.zip}-worker.zip; done; "
+    "for f in $(ls -t agent-????????????????-????????????????.zip | tail -n +3); "
+    "do rm -f $f ${f%.zip}-worker.zip; done; "
     'find . -name "agent-*.zip.*" -mmin +60 -exec rm -f {} + ; fi; '
 )
 _START = (

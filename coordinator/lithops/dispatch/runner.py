@@ -40,8 +40,10 @@ _ACK_RESULTS = 5000
 """Results are acknowledged, and jobs released, after so many seconds or results, not one by one."""
 _BATCH_CALLS = 2000
 _BATCH_BYTES = 4 * 1024 * 1024
-_LOST_AFTER = 60.0
-"""Seconds without a link after which a host that was ready is lost."""
+_LOST_AFTER = 15.0
+"""Seconds without a link after which a host that was ready is lost, when another one is ready."""
+_LAST_LOST_AFTER = 600.0
+"""The same for the last host: nothing is gained by giving it up early."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _TRIES = 4
 
@@ -96,6 +98,11 @@ class HostRunner:
     def in_use(self) -> bool:
         """Whether the host is ready or may become so."""
         return self._failed is None
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a link to its agent."""
+        return self._link is not None
 
     @property
     def cancelling(self) -> bool:
@@ -210,7 +217,7 @@ class HostRunner:
 
     def _open(self) -> Link | None:
         """Open the link, trying again for a while if the host was ready before."""
-        give_up_at = time.monotonic() + _LOST_AFTER
+        started_at = time.monotonic()
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -220,7 +227,9 @@ class HostRunner:
                     if self._session.closed:
                         return None
                     known = self._agent_id is not None
-                    if not known or not exc.retryable or time.monotonic() + pause > give_up_at:
+                    patience = _LOST_AFTER if self._session.any_ready() else _LAST_LOST_AFTER
+                    waited = time.monotonic() + pause - started_at
+                    if not known or not exc.retryable or waited > patience:
                         self._give_up(exc, known)
                         return None
                     logger.debug("host %s: %s; trying again in %.1f s", self.name, exc, pause)
@@ -363,7 +372,9 @@ class HostRunner:
     def _send_next(self, client: AgentClient, link: Link) -> bool:
         """Deliver what is first in the outbox; False when the link is another one now."""
         with self._session.lock:
-            self._changed.wait_for(lambda: self._session.closed or self._link is not link or bool(self._outbox))
+            self._changed.wait_for(
+                lambda: self._session.closed or self._link is not link or bool(self._outbox)
+            )
             if self._session.closed or self._link is not link:
                 return False
             item = self._outbox[0]

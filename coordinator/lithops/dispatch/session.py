@@ -252,6 +252,10 @@ class RemoteSession:
         with self.lock:
             return self._jobs.get(key)
 
+    def any_ready(self) -> bool:
+        """Whether any host can take calls now."""
+        return any(runner.ready for runner in self._runners.values())
+
     def has_work(self, name: str) -> bool:
         """Whether a host has calls of this session without a result."""
         return self._assignment.unfinished_on(name) > 0

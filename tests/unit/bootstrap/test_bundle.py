@@ -29,7 +29,7 @@ def source(tmp_path: Path) -> SourceFile:
 
 
 def test_it_is_named_by_its_content(built: Bundle) -> None:
-    assert built.path.name == built.name == f"agent-{built.sha256[:16]}.zip"
+    assert built.path.name == built.name == f"agent-{built.release[:16]}-{built.sha256[:16]}.zip"
     assert built.path.stat().st_size == built.size
 
 

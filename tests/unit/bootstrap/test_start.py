@@ -23,9 +23,9 @@ STATE = {"port": 5, "token": "hush", "agent_id": "a", "version": "1", "bundle": 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
-    path = tmp_path / f"agent-{SHA}.zip"
+    path = tmp_path / f"agent-{SHA}-{SHA}.zip"
     path.write_bytes(b"PK" + bytes(range(256)) * 100)
-    return Bundle(path, SHA + "0" * 48, path.stat().st_size)
+    return Bundle(path, SHA + "0" * 48, path.stat().st_size, SHA + "1" * 48)
 
 
 @pytest.fixture
@@ -125,13 +125,12 @@ def test_two_bundles_are_kept(home: Path, bundle: Bundle) -> None:
     folder = home / ".lithops/agent/bundles"
     folder.mkdir(parents=True)
     for age, letter in enumerate("abc", 1):
-        for name in (f"agent-{letter * 16}.zip", f"agent-{letter * 16}-worker.zip"):
+        for name in (f"agent-{SHA}-{letter * 16}.zip", f"agent-{SHA}-{letter * 16}-worker.zip"):
             (folder / name).write_bytes(b"old")
             os.utime(folder / name, (1e9 - age, 1e9 - age))
     ensure(Shell(home), bundle)
-    assert sorted(path.name for path in folder.iterdir()) == [
-        bundle.name, f"agent-{'a' * 16}-worker.zip", f"agent-{'a' * 16}.zip"
-    ]  # fmt: skip
+    kept = {bundle.name, f"agent-{SHA}-{'a' * 16}-worker.zip", f"agent-{SHA}-{'a' * 16}.zip"}
+    assert {path.name for path in folder.iterdir()} == kept
 
 
 def test_half_a_bundle_is_thrown_away(home: Path, bundle: Bundle) -> None:

@@ -63,7 +63,7 @@ def names(blob: Optional[Blob]) -> list[str]:
 def test_a_module_and_what_it_imports(make: Make, shipper: ModuleShipper) -> None:
     make(
         {
-            "first.py": "import second\ndef f():\n    from third.part import x\n    import json, numpy, absent",
+            "first.py": "import second\ndef f():\n from third.part import x\n import json, numpy, absent",
             "second.py": "",
             "third/__init__.py": "",
             "third/part.py": "from . import other\nfrom .other import y",
