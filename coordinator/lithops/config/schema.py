@@ -278,8 +278,8 @@ VM = Section(
         Key(
             name="known_hosts",
             kind=Text(name="a path"),
-            default="~/.ssh/known_hosts",
-            doc="The file of known host keys.",
+            default_doc="`UserKnownHostsFile` of `~/.ssh/config`, else `~/.ssh/known_hosts`",
+            doc="The file of known host keys, for jump hosts too.",
         ),
         Key(
             name="worker_processes",

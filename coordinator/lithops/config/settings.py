@@ -74,7 +74,8 @@ class VmSettings:
     hosts: tuple[HostSettings, ...]
     host_keys: str
     """`strict` or `accept-new`."""
-    known_hosts: str
+    known_hosts: str | None
+    """`None`: as ``~/.ssh/config`` says."""
     max_workers: int | None
     """How many of the hosts are used at most; `None`: all."""
 
@@ -145,7 +146,7 @@ def _vm(section: Mapping[str, Any]) -> VmSettings:
     return VmSettings(
         hosts=tuple(_with_defaults(host, section) for host in hosts),
         host_keys=section["host_keys"],
-        known_hosts=os.path.expanduser(section["known_hosts"]),
+        known_hosts=_path(section["known_hosts"]),
         max_workers=section["max_workers"],
     )
 

@@ -36,7 +36,7 @@ def send_all(channel: Channel, data: Any) -> None:
             sent = channel.send(rest)
         except TimeoutError:
             raise
-        except OSError as exc:
+        except (OSError, EOFError) as exc:
             raise BrokenPipeError(f"the channel is closed: {exc}") from exc
         if not sent:
             raise BrokenPipeError("the channel is closed")

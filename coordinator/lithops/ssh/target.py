@@ -101,14 +101,20 @@ def resolve_target(
         use_agent=not only_these and _first(options, "identityagent", "").lower() != "none",
         password=password,
         passphrase=key_passphrase,
-        jump=_resolve_jump(jump or _first(options, "proxyjump", "none"), login, host_keys, name),
+        jump=_resolve_jump(jump or _first(options, "proxyjump", "none"), login, host_keys, known_hosts, name),
         host_keys=host_keys or _policy(_first(options, "stricthostkeychecking", "yes")),
         known_hosts=expand.all(_known_hosts(known_hosts, options)),
         host_key_alias=_first(options, "hostkeyalias", "") or None,
     )
 
 
-def _resolve_jump(chain: str, login: Login, host_keys: HostKeyPolicy | None, name: str) -> SshTarget | None:
+def _resolve_jump(
+    chain: str,
+    login: Login,
+    host_keys: HostKeyPolicy | None,
+    known_hosts: str | Sequence[str] | None,
+    name: str,
+) -> SshTarget | None:
     """Resolve ``[user@]host[:port],…``; the last hop is the one next to the host."""
     hops = _expand_hops(chain, login, name)
     target: SshTarget | None = None
@@ -116,7 +122,9 @@ def _resolve_jump(chain: str, login: Login, host_keys: HostKeyPolicy | None, nam
         user, host, port = split_endpoint(hop, name)
         # The hops are all in the list already, so a hop's own ProxyJump must not count again.
         plain = Login(user=login.user, home=login.home, environ=login.environ, lookup=_without_jump(login))
-        resolved = resolve_target(host, login=plain, username=user, port=port, host_keys=host_keys)
+        resolved = resolve_target(
+            host, login=plain, username=user, port=port, host_keys=host_keys, known_hosts=known_hosts
+        )
         target = _with_jump(resolved, target)
     return target
 

@@ -76,7 +76,7 @@ def test_one_address(empty_world: Path) -> None:
     backend = resolve({"lithops": {"backend": "vm"}, "vm": {"ip_address": "me@h:2"}}).backend
     assert isinstance(backend, VmSettings)
     assert backend.hosts == (HostSettings(name="h", address="h", username="me", port=2),)
-    assert backend.known_hosts == str(empty_world / "home/.ssh/known_hosts")
+    assert backend.known_hosts is None
 
 
 def test_an_inventory(empty_world: Path) -> None:

@@ -63,6 +63,15 @@ def test_a_closed_channel_is_a_broken_pipe() -> None:
         ChannelSocket(channel).sendall(b"x")
 
 
+def test_the_end_of_the_connection_is_a_broken_pipe_as_well() -> None:
+    class Ended(FakeChannel):
+        def send(self, s: Any) -> int:
+            raise EOFError
+
+    with pytest.raises(BrokenPipeError):
+        ChannelSocket(Ended()).sendall(b"x")
+
+
 def test_silence_is_a_timeout_that_names_the_host() -> None:
     class Silent(FakeChannel):
         def recv(self, nbytes: int) -> bytes:

@@ -82,6 +82,12 @@ def test_jump_hosts_are_a_chain() -> None:
     assert target.jump.jump.jump is None
 
 
+def test_jump_hosts_are_checked_with_the_same_known_hosts() -> None:
+    target = resolve_target("h", login=login(), jump="j", known_hosts="/kh")
+    assert target.jump is not None
+    assert target.jump.known_hosts == target.known_hosts == ("/kh",)
+
+
 def test_the_jump_hosts_own_jump_counts() -> None:
     config = "Host a\n ProxyJump b\nHost b\n ProxyJump c\n"
     target = resolve_target("a", login=login(config))
