@@ -1,0 +1,1 @@
+"""Measurements, each printed beside a reference that was taken in the same run: ``python -m tests.bench``."""

@@ -1,0 +1,47 @@
+"""``python -m tests.bench``: measure on one bare host of the testbed, which shares this machine's CPUs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tests.bench import measure
+from tests.bench.report import Figure, table
+from tests.testbed import Testbed, TestbedUnavailable
+
+_MEASURES: dict[str, Callable[[measure.Client], Sequence[Figure]]] = {
+    "first": measure.first_results,
+    "import": lambda client: [measure.import_time()],
+    "warm": lambda client: [measure.warm_call(client)],
+    "map": lambda client: [measure.map_of_nothing(client)],
+    "idle": lambda client: [measure.idle_memory(client)],
+    "memory": lambda client: [measure.client_memory(client)],
+}
+
+
+def main() -> int:
+    """Measure what the arguments name, or everything; the exit code is 1 when a bound is missed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("measures", nargs="*", metavar="measure", help=f"of {', '.join(_MEASURES)}")
+    chosen = parser.parse_args().measures or list(_MEASURES)
+    if unknown := [name for name in chosen if name not in _MEASURES]:
+        parser.error(f"no such measure: {', '.join(unknown)}")
+    figures: list[Figure] = []
+    try:
+        with Testbed() as bed, tempfile.TemporaryDirectory() as home:
+            client = measure.Client(bed.host("bench"), Path(home))
+            for name in chosen:
+                print(f"measuring: {name} ...", file=sys.stderr, flush=True)
+                figures += _MEASURES[name](client)
+    except TestbedUnavailable as exc:
+        print(exc, file=sys.stderr)
+        return 2
+    print(table(figures))
+    return 0 if all(figure.kept for figure in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
