@@ -29,6 +29,8 @@ class _Nested:
     futures: dict[tuple[str, int], ResponseFuture] = dataclasses.field(default_factory=dict)
     jobs: set[str] = dataclasses.field(default_factory=set)
     cursor: int = 0
+    rewound: bool = False
+    """The cursor was set back while a poll was under way."""
 
 
 class Adoption:
@@ -51,7 +53,7 @@ class Adoption:
             nested.futures[(future.job_key, future._number)] = future
             nested.jobs.add(future.job_key)
             # What came before for other futures of the session may be wanted now.
-            nested.cursor = 0
+            nested.cursor, nested.rewound = 0, True
 
     def fail(self, error: HostError) -> None:
         """The host is lost, and with it what was missing."""
@@ -83,8 +85,11 @@ class Adoption:
         came = 0
         for nested in sessions:
             wait = _POLL if len(sessions) == 1 else 0.0
+            nested.rewound = False
             header, records = client.results(nested.session, nested.cursor, 0, wait)
-            nested.cursor = int(header["cursor"])
+            with self._lock:
+                if not nested.rewound:
+                    nested.cursor = int(header["cursor"])
             came += len(records)
             bodies = [r.body if r.body is not None else client.body(r.seq) for r in records]
             self._hand_over(nested, records, bodies)

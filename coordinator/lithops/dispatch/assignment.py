@@ -163,6 +163,11 @@ class Assignment:
         where = j.where[number] if j is not None and number < len(j.where) else _NOWHERE
         return self._hosts[where].name if where >= 0 else None
 
+    @property
+    def homeless(self) -> bool:
+        """Whether any call waits for a host."""
+        return any(job.homeless for job in self._jobs.values())
+
     def unfinished_on(self, name: str) -> int:
         """How many calls a host has that have no result."""
         return self._by_name[name].unfinished

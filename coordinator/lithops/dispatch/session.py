@@ -115,6 +115,9 @@ class RemoteSession:
                 if runner.wake():
                     self._assignment.host_wanted(name)
             self._act(self._assignment.calls_added(key, [future._number for future, _ in calls]))
+        if self.options.nested:
+            # The function may return now, and its worker end before anything else is sent.
+            self._deliver()
 
     def cancel(self, futures: Sequence[ResponseFuture]) -> None:
         """Withdraw or kill calls."""
@@ -163,10 +166,7 @@ class RemoteSession:
 
     def close(self) -> None:
         """Wait until the hosts have what was submitted, then stop this side."""
-        deadline = time.monotonic() + self.options.start_timeout
-        for runner in self._runners.values():
-            patience = _CANCEL_PATIENCE if runner.cancelling else deadline - time.monotonic()
-            runner.drain(max(patience, 0.0))
+        self._deliver()
         with self.lock:
             self.closed = True
             self.changed.notify_all()
@@ -261,6 +261,15 @@ class RemoteSession:
         return self._assignment.unfinished_on(name) > 0
 
     # -- inside --
+
+    def _deliver(self) -> None:
+        """Wait until the hosts have what was submitted, or those that have not were given up."""
+        deadline = time.monotonic() + self.options.start_timeout
+        with self.lock:
+            self.changed.wait_for(lambda: not self._assignment.homeless, self.options.start_timeout)
+        for runner in self._runners.values():
+            patience = _CANCEL_PATIENCE if runner.cancelling else deadline - time.monotonic()
+            runner.drain(max(patience, 0.0))
 
     def _end(self, key: str, number: int) -> ResponseFuture | None:
         """Note that a call has ended; its future when it is the first time."""
