@@ -103,15 +103,15 @@ Answers one "results" frame."""
 BODY = Endpoint("GET", "/v1/results/<int:seq>/body")
 """The body of one result that is too large for the stream."""
 CANCEL = Endpoint("POST", "/v1/cancel")
-"""`{"job": id, "numbers": [..] or null}`: kills or withdraws calls. Answers `{"cancelled": n}`."""
+"""`{"job": id, "numbers": [..] or null}`: kills or withdraws calls; their results tell so. Answers `{}`."""
 REVOKE = Endpoint("POST", "/v1/revoke")
 """`{"job": id, "count": n}`: gives back calls that have not started. Answers `{"numbers": [..]}`."""
 RELEASE = Endpoint("POST", "/v1/release")
-"""`{"jobs": [id, ..]}`: forgets jobs and all that belongs to them."""
+"""`{"jobs": [id, ..]}`: forgets jobs and all that belongs to them. Answers `{}`."""
 STATUS = Endpoint("GET", "/v1/status")
 """What runs and waits, by job, and the time to dismantle."""
 DISMANTLE = Endpoint("POST", "/v1/dismantle")
-"""Ends the agent now."""
+"""Ends the agent now. Answers `{}`."""
 ENDPOINTS = (INFO, SUBMIT, RESULTS, BODY, CANCEL, REVOKE, RELEASE, STATUS, DISMANTLE)
 
 
@@ -151,11 +151,28 @@ class JobSpec:
     @classmethod
     def from_json(cls, header: Mapping[str, Any]) -> JobSpec:
         """Read a header, ignoring keys that a newer coordinator may have added."""
-        known = {f.name for f in dataclasses.fields(cls)}
+        known = {f.name: _JSON_TYPES[str(f.type)] for f in dataclasses.fields(cls)}
+        given = {key: value for key, value in header.items() if key in known}
+        for key, value in given.items():
+            if not isinstance(value, known[key]):
+                raise ProtocolError(f"{key} of a job can't be {value!r}")
+        if not all(isinstance(value, str) for value in given.get("env", {}).values()):
+            raise ProtocolError("env of a job has values that are not strings")
         try:
-            return cls(**{key: value for key, value in header.items() if key in known})
+            return cls(**given)
         except TypeError as exc:
             raise ProtocolError(f"a job without all of its keys: {exc}") from exc
+
+
+_JSON_TYPES: Mapping[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "str | None": (str, type(None)),
+    "float | None": (float, int, type(None)),
+    "Mapping[str, str]": (dict,),
+}
+"""What JSON gives for each type of a field of JobSpec. An agent that took something else would fail later,
+where nobody learns of it."""
 
 
 class Reader(Protocol):
@@ -224,7 +241,7 @@ def read_frame_head(stream: Reader) -> tuple[dict[str, Any], int] | None:
         raise ProtocolError(f"a frame header of {header_size} bytes")
     try:
         header = json.loads(read_exactly(stream, header_size))
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise ProtocolError(f"a frame header that is not JSON: {exc}") from exc
     if not isinstance(header, dict) or not isinstance(header.get("kind"), str):
         raise ProtocolError("a frame header without a kind")
@@ -250,14 +267,22 @@ def results_frame(header: Mapping[str, Any], records: Iterable[bytes], bodies: I
 
 def parse_results(header: Mapping[str, Any], payload: bytes) -> Iterator[ResultRecord]:
     """The records of a "results" frame, in the order of their sequence numbers."""
-    jobs: list[str] = header["jobs"]
-    table_size = header["count"] * RESULT.size
+    jobs, count = header.get("jobs"), header.get("count")
+    if not isinstance(jobs, list) or not isinstance(count, int) or count < 0:
+        raise ProtocolError("a frame of results without jobs or count")
+    table_size = count * RESULT.size
+    if table_size > len(payload):
+        raise ProtocolError(f"a frame of {len(payload)} bytes can't hold {count} results")
     view = memoryview(payload)
     offset = table_size
     for row in RESULT.iter_unpack(view[:table_size]):
         seq, job, number, status, apart, size = row[:6]
+        if job >= len(jobs):
+            raise ProtocolError(f"result {seq} is of a job that its frame does not name")
         body = None
         if not apart:
             body = bytes(view[offset : offset + size])
             offset += size
         yield ResultRecord(seq, jobs[job], number, status, size, body, row[6:])
+    if offset != len(payload):
+        raise ProtocolError("the sizes of the results do not add up to the size of their frame")
