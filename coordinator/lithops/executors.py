@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Optional, Union
@@ -15,7 +16,7 @@ from lithops.errors import NotSupportedYet, WaitTimeout
 from lithops.future import ResponseFuture
 from lithops.futures_list import FuturesList
 from lithops.job.info import owners
-from lithops.wait import ALL_COMPLETED, Futures, Gathering, as_list, collect
+from lithops.wait import ALL_COMPLETED, Futures, Gathering, as_list, cancel, collect
 
 if TYPE_CHECKING:
     from lithops.config import Settings
@@ -86,7 +87,9 @@ class FunctionExecutor(Calls):
         self.executor_id = _new_executor_id()
         self.mode = self._settings.mode
         self.backend = self._settings.backend_name
-        super().__init__(Submitter(self.executor_id, self._settings, self._open, self._clock))
+        super().__init__(
+            Submitter(self.executor_id, self._settings, self._open, self._clock, in_worker=in_worker)
+        )
         owners[self.executor_id] = self
         _open.add(self)
 
@@ -94,7 +97,12 @@ class FunctionExecutor(Calls):
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Close the connections, unless calls go on: those stay until the end of the program."""
+        """Close the connections, unless calls go on: those stay until the end of the program.
+
+        A KeyboardInterrupt that leaves the block ends the calls too.
+        """
+        if exc_info and exc_info[0] is KeyboardInterrupt:
+            self._interrupt()
         if all(future.done and not future._may_have_children for future in self._unread):
             self._submitter.close()
 
@@ -221,6 +229,12 @@ class FunctionExecutor(Calls):
         _close_at_exit()
         return self._session_factory(settings, executor_id)
 
+    def _interrupt(self) -> None:
+        """The program is being interrupted: end what goes on."""
+        count = cancel(self.futures)
+        if count:
+            logger.warning("interrupted: %d calls that had not ended are cancelled", count)
+
     def _set_up_logs(self, level: LogLevel) -> None:
         from lithops import logs
 
@@ -325,4 +339,11 @@ def _close_at_exit() -> None:
 
 def _close_all() -> None:
     for executor in list(_open):
+        if _program_was_interrupted():
+            executor._interrupt()
         executor._submitter.close()
+
+
+def _program_was_interrupted() -> bool:
+    """Whether this program ends by a KeyboardInterrupt; in an interactive one it may be an old story."""
+    return getattr(sys, "last_type", None) is KeyboardInterrupt and not hasattr(sys, "ps1")

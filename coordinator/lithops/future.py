@@ -236,6 +236,8 @@ class ResponseFuture(CallRecord):
         return session
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if self._info.queue is not None and not self._form:
+            self._info.queue.about_to_leave(self)
         with lock:
             end = None
             if self._form:

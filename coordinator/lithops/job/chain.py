@@ -80,12 +80,18 @@ class Dependent:
 
 
 class Chain:
-    """Holds back the calls of one executor until their inputs are there."""
+    """Holds back the calls of one executor until their inputs are there.
 
-    def __init__(self, name: str) -> None:
+    ``short_lived``: this process may end as soon as it gave its futures away, as a worker does.
+    """
+
+    def __init__(self, name: str, *, short_lived: bool = False) -> None:
         self._name = name
+        self._short_lived = short_lived
         self._ready: SimpleQueue[Dependent | None] = SimpleQueue()
         self._held: set[ResponseFuture] = set()
+        self._being_sent: set[ResponseFuture] = set()
+        self._moved_on = threading.Condition(lock)
         self._open = 0
         self._thread: threading.Thread | None = None
 
@@ -111,7 +117,14 @@ class Chain:
         with lock:
             if future in self._held:
                 self._held.discard(future)
+                self._moved_on.notify_all()
                 _fail(future, CallCancelled("cancelled before it was submitted", **_who(future)))
+
+    def about_to_leave(self, future: ResponseFuture) -> None:
+        """A future is being pickled: in a process that may end after it, wait until a host has the call."""
+        if self._short_lived:
+            with lock:
+                self._moved_on.wait_for(lambda: future not in self._held and future not in self._being_sent)
 
     def close(self) -> None:
         """End the thread; calls that are held back stay so."""
@@ -147,6 +160,9 @@ class Chain:
             except Exception as exc:  # noqa: BLE001 - the top of a thread: the error goes to the calls
                 for future, _ in calls:
                     _fail(future, exc)
+        with lock:
+            self._being_sent.clear()
+            self._moved_on.notify_all()
         return finished
 
     def _look_at(
@@ -172,6 +188,7 @@ class Chain:
             if future not in self._held:
                 return False  # Cancelled in the meantime.
             self._held.discard(future)
+            self._being_sent.add(future)
         if error is not None:
             _fail(future, error)
         else:

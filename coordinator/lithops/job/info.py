@@ -17,6 +17,9 @@ class Queue(Protocol):
     def withdraw(self, future: ResponseFuture) -> None:
         """End a call as cancelled if it is held back."""
 
+    def about_to_leave(self, future: ResponseFuture) -> None:
+        """The future of a call is being pickled."""
+
 
 class JobInfo:
     """The part of a future that is the same for all calls of its job.

@@ -59,7 +59,8 @@ class Outcome:
 
 
 class Session(Protocol):
-    """Runs the jobs of one executor on its hosts. Thread-safe; no method waits for a host.
+    """Runs the jobs of one executor on its hosts. Thread-safe; no method waits for a host, except
+    ``submit`` within a worker, which may end when its function returns.
 
     It calls, from threads of its own and each at most once for a call, except the second:
     ``future._on_submitted(at)``, ``future._on_running(at)`` and ``future._on_outcome(outcome)``.

@@ -33,7 +33,10 @@ class Submitter:
         settings: Settings,
         open_session: Callable[[Settings, str], Session],
         clock: Callable[[], float],
+        *,
+        in_worker: bool = False,
     ) -> None:
+        self._in_worker = in_worker
         self._executor_id = executor_id
         self._settings = settings
         self._open_session = open_session
@@ -92,7 +95,7 @@ class Submitter:
 
     def _get_chain(self) -> Chain:
         if self._chain is None:
-            self._chain = Chain(self._executor_id)
+            self._chain = Chain(self._executor_id, short_lived=self._in_worker)
         return self._chain
 
     def _order(
