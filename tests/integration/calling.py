@@ -1,0 +1,150 @@
+"""Functions of the tests of calls, sent to hosts by the name of this module: nothing here that a host lacks."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lithops
+from lithops.future import ResponseFuture
+from lithops.futures_list import FuturesList
+
+
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+def double(x: int) -> int:
+    return 2 * x
+
+
+def total(results: list[int]) -> int:
+    return sum(results)
+
+
+def loosely(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator that hides the signature of what it decorates."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return call
+
+
+@loosely
+def minus(x: int, y: int = 1) -> int:
+    return x - y
+
+
+class Step:
+    """A callable object, and a bound method."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def __call__(self, x: int) -> int:
+        return x + self.step
+
+    def back(self, x: int) -> int:
+        return x - self.step
+
+
+def with_id(x: int, id: int) -> tuple[int, int]:
+    return x, id
+
+
+def variable(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def own_map(count: int) -> tuple[str, list[tuple[int, str]]]:
+    """Where this runs, and where the calls of an executor of its own run."""
+    here = os.uname().nodename
+    fexec = lithops.FunctionExecutor()
+    fexec.map(lambda x: (x, os.uname().nodename), range(count))
+    return here, fexec.get_result()
+
+
+def futures_of_map(count: int) -> FuturesList:
+    return lithops.FunctionExecutor().map(lambda x: x + 1, range(count))
+
+
+def futures_of_map_reduce(count: int) -> FuturesList:
+    return lithops.FunctionExecutor().map_reduce(double, range(count), total)
+
+
+def future_of_call(x: int) -> ResponseFuture:
+    return lithops.FunctionExecutor().call_async(double, x)
+
+
+def future_of_future(x: int) -> ResponseFuture:
+    return lithops.FunctionExecutor().call_async(future_of_call, x)
+
+
+def work(megabytes: int, seconds: float) -> str:
+    """Hold memory and a CPU for a while; tell the host."""
+    held = bytearray(megabytes << 20)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        held[:] = held[::-1] if len(held) < 1 << 16 else held
+    return os.uname().nodename
+
+
+def note_and_sleep(path: str, seconds: float) -> str:
+    """Leave the number of this process in a file, and stay."""
+    Path(path).write_text(str(os.getpid()))
+    time.sleep(seconds)
+    return path
+
+
+def attempt(path: str, good: int) -> int:
+    """Count the attempts in a file; all but those from number ``good`` on never end by themselves."""
+    with open(path, "a") as file:
+        file.write("x")
+    number = os.path.getsize(path)
+    if number < good:
+        time.sleep(600)
+    return number
+
+
+class Unaskable:
+    """Can neither be compared, tested for truth nor shown, like some arrays and frames."""
+
+    def __init__(self, data: object) -> None:
+        self.data = data
+
+    def _refuse(self, *others: object) -> Any:
+        raise ValueError("the truth of this is nobody's business")
+
+    __bool__ = __eq__ = __len__ = __repr__ = __str__ = _refuse
+    __hash__ = None  # type: ignore[assignment]
+
+
+def unaskable(x: object) -> Unaskable:
+    return Unaskable(x)
+
+
+def data_of(value: Unaskable) -> object:
+    return value.data
+
+
+def is_none(value: object) -> bool:
+    return value is None
+
+
+def raises_unaskable(x: object) -> None:
+    raise Contrary(Unaskable(x))
+
+
+class Contrary(Exception):
+    """Neither its text nor its truth can be had."""
+
+    def _refuse(self, *others: object) -> Any:
+        raise ValueError("not to be looked at")
+
+    __bool__ = __str__ = __repr__ = _refuse
