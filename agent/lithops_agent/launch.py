@@ -20,6 +20,8 @@ from lithops_agent.version import __version__
 _START_TIMEOUT = 20.0
 _STOP_TIMEOUT = 10.0
 _POLL = 0.01
+_UNIT_EXISTS = "already loaded"
+"""What systemd says of a transient unit whose name is taken."""
 
 
 class LaunchFailed(Exception):
@@ -41,16 +43,15 @@ def ensure_running(home: Path, program: str, options: Sequence[str], unit: str) 
     An idle agent of another bundle is ended first. Raises Busy when that one has jobs, and LaunchFailed.
     """
     state_file = StateFile(home)
+    bundle = release_of(program)
+    command = [sys.executable, program, "serve", "--home", str(home), *options]
     with state_file.lock("start"):
-        bundle = release_of(program)
-        state = state_file.read()
-        if state is not None and state["bundle"] != bundle:
+        written_at = state_file.written_at()
+        state = state_file.read() or _launch(state_file, command, unit, written_at)
+        if state["bundle"] != bundle:
+            written_at = state_file.written_at()
             _end_other(state)
-            state = None
-        if state is None:
-            state = _launch(
-                state_file, [sys.executable, program, "serve", "--home", str(home), *options], unit
-            )
+            state = _launch(state_file, command, unit, written_at)
     return json.dumps(state)
 
 
@@ -90,19 +91,19 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _launch(state_file: StateFile, command: list[str], unit: str) -> dict[str, Any]:
+def _launch(state_file: StateFile, command: list[str], unit: str, written_at: int) -> dict[str, Any]:
+    """Start the agent, and wait until the state is another one than that written at ``written_at``.
+
+    What an earlier agent left behind says nothing about the new one, except the token.
+    """
     log = state_file.home / "agent.log"
-    # What an earlier agent left behind says nothing about the new one, except the token.
-    before = state_file.path.stat().st_mtime_ns if state_file.path.exists() else 0
-    process = None
-    if unit == "none":
-        process = _start_daemon(command, log)
-    else:
-        _start_unit(command, unit, log)
+    process = _start_daemon(command, log) if unit == "none" else None
+    started = process is not None
     deadline = time.monotonic() + _START_TIMEOUT
     while True:
+        started = started or _start_unit(command, unit, log)
         state = state_file.read()
-        if state is not None and state_file.path.stat().st_mtime_ns != before:
+        if state is not None and state_file.written_at() != written_at:
             return state
         if process is not None and process.poll() is not None:
             raise LaunchFailed(f"the agent ended with code {process.returncode}: {_tail(log)}")
@@ -123,8 +124,12 @@ def _start_daemon(command: list[str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _start_unit(command: list[str], unit: str, log: Path) -> None:
-    """Have systemd run the agent: it restarts it, and the agent outlives the login session."""
+def _start_unit(command: list[str], unit: str, log: Path) -> bool:
+    """Have systemd run the agent: it restarts it, and the agent outlives the login session.
+
+    False when the unit of an earlier agent is still there: either systemd is about to start that one
+    again, or it ends in a moment.
+    """
     user = getpass.getuser()
     log.touch(0o600)
     properties = {
@@ -146,8 +151,11 @@ def _start_unit(command: list[str], unit: str, log: Path) -> None:
             run = ["sudo", "-n", *run]
     settings = [f"--property={key}={value}" for key, value in properties.items()]
     done = subprocess.run([*run, *settings, *command], capture_output=True, text=True, check=False)
+    if done.returncode != 0 and _UNIT_EXISTS in done.stderr:
+        return False
     if done.returncode != 0:
         raise LaunchFailed(f"systemd-run failed with code {done.returncode}: {done.stderr.strip()}")
+    return True
 
 
 def _tail(log: Path) -> str:

@@ -39,6 +39,13 @@ class StateFile:
             return None
         return dict(state)
 
+    def written_at(self) -> int:
+        """When the file was written, in nanoseconds; 0 without a file."""
+        try:
+            return self.path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
     def write(self, state: dict[str, Any]) -> None:
         """Replace the file."""
         temporary = self.path.with_name(f"agent.json.{os.getpid()}")
