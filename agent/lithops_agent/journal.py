@@ -9,6 +9,7 @@ arrives, has it run elsewhere.)
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -16,7 +17,7 @@ import shutil
 import sqlite3
 import struct
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +40,13 @@ CREATE TABLE IF NOT EXISTS facts(name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 _RECORD_HEAD = struct.Struct("<QIIBBQ").pack
 """The head of a RESULT structure; the packed STATS follow it."""
+
+
+class UnknownJob(KeyError):
+    """A job that this agent was never told of, or that was released."""
+
+    def __str__(self) -> str:
+        return f"unknown job {self.args[0]}"
 
 
 class Ended(NamedTuple):
@@ -72,7 +80,11 @@ class Page:
 
 
 class Journal:
-    """The journal of one agent. Thread-safe."""
+    """The journal of one agent. Thread-safe.
+
+    What concerns a job that is not known raises UnknownJob. What can't be written because the disk is full
+    raises OSError with ENOSPC, and changes nothing.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -88,6 +100,14 @@ class Journal:
         self._specs: dict[str, tuple[int, JobSpec]] = {}
         for row, job, spec in self._db.execute("SELECT id, job, spec FROM jobs"):
             self._specs[job] = (row, JobSpec.from_json(json.loads(spec)))
+        self._delete_leftovers()
+
+    def _delete_leftovers(self) -> None:
+        """Delete the folders of jobs that were released at the moment when an earlier agent ended."""
+        known = {str(row) for row, _ in self._specs.values()}
+        for folder in (self._folder / "jobs").iterdir():
+            if folder.name not in known:
+                shutil.rmtree(folder, ignore_errors=True)
 
     # -- blobs and folders --
 
@@ -101,7 +121,7 @@ class Journal:
 
     def job_folder(self, job: str) -> Path:
         """The folder for the large data and results of one job; whoever writes there makes it."""
-        return self._folder / "jobs" / str(self._specs[job][0])
+        return self._folder / "jobs" / str(self._row(job))
 
     def log_path(self, worker: int) -> Path:
         """What a worker prints, for as long as it lives."""
@@ -114,10 +134,11 @@ class Journal:
         with self._lock:
             if spec.job in self._specs:
                 return
-            cursor = self._db.execute(
-                "INSERT INTO jobs(job, session, spec) VALUES(?, ?, ?)",
-                (spec.job, spec.session, json.dumps(spec.to_json())),
-            )
+            with self._transaction():
+                cursor = self._db.execute(
+                    "INSERT INTO jobs(job, session, spec) VALUES(?, ?, ?)",
+                    (spec.job, spec.session, json.dumps(spec.to_json())),
+                )
             self._specs[spec.job] = (int(cursor.lastrowid or 0), spec)
 
     def spec(self, job: str) -> JobSpec | None:
@@ -125,16 +146,32 @@ class Journal:
         found = self._specs.get(job)
         return found[1] if found else None
 
+    def _row(self, job: str) -> int:
+        found = self._specs.get(job)
+        if found is None:
+            raise UnknownJob(job)
+        return found[0]
+
     def add_calls(self, job: str, calls: Sequence[CallData]) -> list[int]:
-        """Record calls; the numbers of those that were not here before, with or without a result."""
-        row = self._specs[job][0]
+        """Record calls; the numbers of those that were not here before, with or without a result.
+
+        The files of those that were here before are deleted: they are second copies.
+        """
+        fresh: dict[int, CallData] = {}
         with self._lock, self._transaction():
-            fresh = self._not_yet_here(row, [call.number for call in calls])
+            row = self._row(job)
+            new = self._not_yet_here(row, [call.number for call in calls])
+            for call in calls:
+                if call.number in new:
+                    fresh.setdefault(call.number, call)
             self._db.executemany(
                 "INSERT INTO calls VALUES(?, ?, ?, ?)",
-                ((row, call.number, call.data, call.file) for call in calls if call.number in fresh),
+                ((row, call.number, call.data, call.file) for call in fresh.values()),
             )
-        return [call.number for call in calls if call.number in fresh]
+        for call in calls:
+            if call.file is not None and fresh.get(call.number) is not call:
+                _unlink(call.file)
+        return list(fresh)
 
     def _not_yet_here(self, row: int, numbers: list[int]) -> set[int]:
         low, high = min(numbers, default=0), max(numbers, default=-1)
@@ -145,9 +182,9 @@ class Journal:
 
     def load_calls(self, job: str, numbers: Sequence[int]) -> list[CallData]:
         """The data of calls, in the order asked for; those that have ended are left out."""
-        row = self._specs[job][0]
         found: dict[int, CallData] = {}
         with self._lock:
+            row = self._row(job)
             for start in range(0, len(numbers), 500):
                 some = numbers[start : start + 500]
                 marks = ",".join("?" * len(some))
@@ -157,9 +194,11 @@ class Journal:
 
     def forget_calls(self, job: str, numbers: Iterable[int]) -> None:
         """Give calls away: they are no longer this agent's."""
-        row = self._specs[job][0]
-        with self._lock, self._transaction():
-            self._drop_call_rows([(row, number) for number in numbers])
+        with self._lock:
+            with self._transaction():
+                row = self._row(job)
+                dropped = self._drop_call_rows([(row, number) for number in numbers])
+            _unlink_data(dropped)
 
     def unfinished(self) -> list[tuple[JobSpec, list[int]]]:
         """Every job with calls that have no result, for a start after a stop."""
@@ -178,28 +217,30 @@ class Journal:
 
     def record(self, ended: Sequence[Ended]) -> None:
         """Record how calls ended; a call that has ended before keeps its first result."""
-        rows = [(self._specs[e.job][0], e) for e in ended if e.job in self._specs]
-        with self._lock, self._transaction():
-            still = self._drop_call_rows([(row, e.number) for row, e in rows])
-            self._db.executemany(
-                "INSERT INTO results(job, number, session, status, stats, size, body, file) "
-                "VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (row, e.number, self._specs[e.job][1].session, e.status, e.stats, e.size, e.body, e.file)
-                    for (row, e), present in zip(rows, still)
-                    if present
-                ),
-            )
+        with self._lock:
+            rows = [(*self._specs[e.job], e) for e in ended if e.job in self._specs]
+            with self._transaction():
+                dropped = self._drop_call_rows([(row, e.number) for row, _, e in rows])
+                self._db.executemany(
+                    "INSERT INTO results(job, number, session, status, stats, size, body, file) "
+                    "VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        (row, e.number, spec.session, e.status, e.stats, e.size, e.body, e.file)
+                        for (row, spec, e), was_there in zip(rows, dropped)
+                        if was_there is not None
+                    ),
+                )
+            _unlink_data(dropped)
 
-    def _drop_call_rows(self, keys: Sequence[tuple[int, int]]) -> list[bool]:
-        """Delete calls, with the files of their data; whether each was there."""
+    def _drop_call_rows(self, keys: Sequence[tuple[int, int]]) -> list[tuple[str | None] | None]:
+        """Delete calls: for each that was there, the file of its data, which goes after the commit."""
         find = "SELECT file FROM calls WHERE job=? AND number=?"
-        found = [self._db.execute(find, key).fetchone() for key in keys]
+        found, seen = [], set()
+        for key in keys:
+            found.append(None if key in seen else self._db.execute(find, key).fetchone())
+            seen.add(key)
         self._db.executemany("DELETE FROM calls WHERE job=? AND number=?", keys)
-        for row in found:
-            if row is not None and row[0]:
-                _unlink(row[0])
-        return [row is not None for row in found]
+        return found
 
     def results(self, session: str, after: int, limit: int) -> Page:
         """Results of a session with a larger sequence number, up to about ``limit`` bytes."""
@@ -235,8 +276,8 @@ class Journal:
 
     def acknowledge(self, session: str, upto: int) -> None:
         """The coordinator has these results: forget them."""
-        with self._lock:
-            condition = "FROM results WHERE session=? AND seq<=?"
+        condition = "FROM results WHERE session=? AND seq<=?"
+        with self._lock, self._transaction():
             files = self._db.execute(
                 f"SELECT file {condition} AND file IS NOT NULL", (session, upto)
             ).fetchall()
@@ -248,7 +289,7 @@ class Journal:
         """Forget jobs, and delete all that belongs to them and to nobody else."""
         with self._lock:
             for job in jobs:
-                found = self._specs.pop(job, None)
+                found = self._specs.get(job)
                 if found is None:
                     continue
                 with self._transaction():
@@ -258,6 +299,7 @@ class Journal:
                         "DELETE FROM jobs WHERE id=?",
                     ):
                         self._db.execute(statement, (found[0],))
+                del self._specs[job]
                 shutil.rmtree(self._folder / "jobs" / str(found[0]), ignore_errors=True)
 
     def drop_blobs(self, older_than: float) -> None:
@@ -266,7 +308,7 @@ class Journal:
             used = {blob for _, spec in self._specs.values() for blob in spec.blobs()}
             for folder in ("blobs", "modules"):
                 for path in (self._folder / folder).iterdir():
-                    if path.name not in used and path.stat().st_mtime < older_than:
+                    if path.name not in used and _modified_before(path, older_than):
                         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else _unlink(str(path))
 
     # -- the rest --
@@ -279,7 +321,7 @@ class Journal:
 
     def keep_fact(self, name: str, value: str) -> None:
         """Keep a small value over restarts."""
-        with self._lock:
+        with self._lock, self._transaction():
             self._db.execute("INSERT OR REPLACE INTO facts VALUES(?, ?)", (name, value))
 
     def close(self) -> None:
@@ -287,21 +329,30 @@ class Journal:
         with self._lock:
             self._db.close()
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._db)
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """COMMIT at the end, or ROLLBACK when the block raised or the commit failed."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except BaseException as exc:
+            # SQLite has rolled back by itself after some of its errors.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if isinstance(exc, sqlite3.OperationalError) and self._is_full(exc):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._folder)) from exc
+            raise
+
+    def _is_full(self, exc: sqlite3.OperationalError) -> bool:
+        # The index of the write-ahead log, when it can't grow, is an I/O error like any other.
+        return "full" in str(exc) or ("I/O" in str(exc) and os.statvfs(self._folder).f_bavail == 0)
 
 
-class _Transaction:
-    """BEGIN on entry; COMMIT on exit, or ROLLBACK when the block raised."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+def _unlink_data(dropped: Iterable[tuple[str | None] | None]) -> None:
+    for row in dropped:
+        if row is not None and row[0]:
+            _unlink(row[0])
 
 
 def _unlink(path: str) -> None:
@@ -309,3 +360,10 @@ def _unlink(path: str) -> None:
         os.unlink(path)
     except FileNotFoundError:
         pass  # It was deleted before.
+
+
+def _modified_before(path: Path, instant: float) -> bool:
+    try:
+        return path.stat().st_mtime < instant
+    except FileNotFoundError:
+        return False  # It was received completely at this moment, and has its final name now.
