@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import hmac
 import os
@@ -14,7 +13,8 @@ from typing import Any
 from flask import Flask, Response, request, send_file
 
 from lithops_agent import protocol
-from lithops_agent.journal import CallData
+from lithops_agent.disk import is_disk_full
+from lithops_agent.journal import CallData, UnknownJob
 from lithops_agent.protocol import INLINE_LIMIT, JobSpec, Problem, ProtocolError
 from lithops_agent.service import Agent, Draining, MissingBlobs
 
@@ -64,6 +64,10 @@ def _handle_errors(app: Flask) -> None:
     def missing(exc: MissingBlobs) -> Response:
         return _problem(409, Problem.MISSING_BLOBS, "blobs are missing", missing=exc.hashes)
 
+    @app.errorhandler(UnknownJob)
+    def unknown(exc: UnknownJob) -> Response:
+        return _problem(404, Problem.UNKNOWN_JOB, str(exc))
+
     @app.errorhandler(Draining)
     def draining(exc: Draining) -> Response:
         return _problem(503, Problem.DRAINING, str(exc))
@@ -72,19 +76,13 @@ def _handle_errors(app: Flask) -> None:
     def bad(exc: ProtocolError) -> Response:
         return _problem(400, Problem.BAD_REQUEST, str(exc))
 
-    @app.errorhandler(OSError)
-    def full(exc: OSError) -> Response:
-        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _problem(507, Problem.NO_SPACE, f"the disk of the host is full: {exc}")
-        return _problem(500, Problem.INTERNAL, f"{type(exc).__name__}: {exc}")
-
     @app.errorhandler(Exception)
     def other(exc: Exception) -> Response:
         code = getattr(exc, "code", None)
         if isinstance(code, int):
             return _problem(code, Problem.BAD_REQUEST, str(exc))
-        if "disk is full" in str(exc):
-            return _problem(507, Problem.NO_SPACE, f"the disk of the host is full: {exc}")
+        if is_disk_full(exc):
+            return _problem(507, Problem.NO_SPACE, f"the disk is full: free some space ({exc})")
         app.logger.exception("request failed")
         return _problem(500, Problem.INTERNAL, f"{type(exc).__name__}: {exc}")
 
@@ -170,9 +168,7 @@ def _receive_file(path: str, size: int) -> str:
 def _receive_calls(agent: Agent, header: dict[str, Any], size: int) -> int:
     job = str(header.get("job"))
     if agent.journal.spec(job) is None:
-        from werkzeug.exceptions import NotFound
-
-        raise NotFound(f"unknown job {job}")
+        raise UnknownJob(job)
     table = protocol.read_call_table(request.stream, int(header.get("count", -1)), size)
     calls: list[CallData] = []
     together: list[tuple[int, int]] = []

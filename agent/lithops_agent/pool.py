@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lithops_agent.disk import is_disk_full
 from lithops_agent.journal import CallData, Ended, Journal
 from lithops_agent.protocol import STATS, JobSpec, Status
 from lithops_agent.runtimes.python import Zygote
@@ -58,7 +59,7 @@ class Pool:
     """Runs calls that are in the journal, and records there how they ended.
 
     ``worker_path`` is what workers import lithops_agent and cloudpickle from. ``base_env`` is added
-    to the environment of each worker.
+    to the environment of each worker. ``end`` is called when going on is no use, with the reason.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Pool:
         worker_path: str,
         folder: Path,
         base_env: dict[str, str],
+        end: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._journal = journal
@@ -76,6 +78,7 @@ class Pool:
         self._worker_path = worker_path
         self._folder = folder
         self._base_env = base_env
+        self._end = end
         self._clock = clock
         self._lock = threading.RLock()
         self._arrived = threading.Condition()
@@ -175,11 +178,18 @@ class Pool:
     def _run(self) -> None:
         try:
             self._loop()
-        except BaseException:  # noqa: BLE001
-            # An agent without this thread would accept calls and never run them. It ends at once
-            # instead: its supervisor starts it again, and it goes on from its journal.
-            traceback.print_exc()
-            os._exit(70)
+        except BaseException as exc:  # noqa: BLE001
+            if is_disk_full(exc):
+                # Started again, it would run the same calls and fail to record them, for ever. What is in
+                # the journal is run by the agent that is started once there is space.
+                self._end("the disk is full")
+                return
+            try:
+                traceback.print_exc()
+            finally:
+                # An agent without this thread would accept calls and never run them. It ends at once
+                # instead: its supervisor starts it again, and it goes on from its journal.
+                os._exit(70)
 
     def _loop(self) -> None:
         housekeeping_at = self._clock() + _HOUSEKEEPING
@@ -227,7 +237,14 @@ class Pool:
             spec = self._journal.spec(e.job)
             if spec is not None:
                 sessions[spec.session] = sessions.get(spec.session, 0) + 1
-        self._journal.record(ended)
+        try:
+            self._journal.record(ended)
+        except BaseException:
+            # Not lost, whoever's thread this is: the pool's own tries again, or ends the agent.
+            with self._lock:
+                self._ended[:0] = ended
+                self._wake()
+            raise
         with self._arrived:
             for session, count in sessions.items():
                 self._recorded[session] = self._recorded.get(session, 0) + count

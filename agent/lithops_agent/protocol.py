@@ -9,7 +9,7 @@ as *frames*, many to a body::
     kind "job"      header: a JobSpec                       payload: empty
     kind "blob"     header: sha256                          payload: the bytes
     kind "calls"    header: job, count                      payload: count CALL records, then their data
-    kind "results"  header: cursor, jobs, running, waiting  payload: RESULT records, then their bodies
+    kind "results"  header: cursor, jobs and a load (below)  payload: RESULT records, then their bodies
 
 All integers are little-endian. Rules: what is written is exact, unknown keys are ignored on
 reading; a request that changes something can be sent twice without harm (calls have numbers, blobs
@@ -56,7 +56,7 @@ on its own, length of the body, and the numbers that STATS names."""
 
 
 class Status(enum.IntEnum):
-    """How a call ended. Up to FAILED the body was made by the worker; beyond it is UTF-8 text."""
+    """How a call ended. Up to BAD_RESULT the body is a pickle of the worker's; beyond, UTF-8 text."""
 
     SUCCESS = 0
     EXCEPTION = 1
@@ -66,6 +66,7 @@ class Status(enum.IntEnum):
     TIMED_OUT = 12
     CANCELLED = 13
     HARD_DISMANTLE = 14
+    NO_SPACE = 15
 
 
 class Problem:
@@ -99,7 +100,8 @@ SUBMIT = Endpoint("POST", "/v1/submissions")
 """Body: frames (at most one job, then blobs, then calls). Answers `{"accepted": calls}`."""
 RESULTS = Endpoint("GET", "/v1/results")
 """Query: session, after (cursor), ack (cursor), wait (seconds), release (jobs, with commas between).
-Answers one "results" frame."""
+Answers one "results" frame, whose header also tells the load: ``running``, ``waiting`` (calls of the session
+that have not begun, by job) and ``free`` (slots that no session uses)."""
 BODY = Endpoint("GET", "/v1/results/<int:seq>/body")
 """The body of one result that is too large for the stream."""
 CANCEL = Endpoint("POST", "/v1/cancel")

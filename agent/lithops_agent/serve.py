@@ -134,7 +134,10 @@ def _compose(
     arbiter = os.getppid()
 
     def end(reason: str) -> None:
-        sys.stderr.write(f"the agent ends: {reason}\n")
+        try:
+            sys.stderr.write(f"the agent ends: {reason}\n")
+        except OSError:
+            pass  # The reason may be that nothing can be written.
         state.remove()
         os.kill(arbiter, signal.SIGTERM)
 

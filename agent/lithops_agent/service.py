@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lithops_agent.journal import CallData, Journal, Page
+from lithops_agent.journal import CallData, Journal, Page, UnknownJob
 from lithops_agent.keeper import Activity, Dismantle, KeepRunning, Policy, decide
 from lithops_agent.pool import Pool
 from lithops_agent.protocol import PROTOCOL, JobSpec, Status
@@ -65,6 +65,7 @@ class Agent:
             worker_path=worker_path,
             folder=home,
             base_env={"LITHOPS_WORKER": str(home)},
+            end=self.dismantle,
         )
         self._bundle = bundle
         self._policy = policy
@@ -102,10 +103,10 @@ class Agent:
         self._something.set()
 
     def accept_calls(self, job: str, calls: Sequence[CallData]) -> int:
-        """Record calls and run them; how many were new. Raises KeyError for an unknown job."""
+        """Record calls and run them; how many were new. Raises UnknownJob."""
         spec = self.journal.spec(job)
         if spec is None:
-            raise KeyError(job)
+            raise UnknownJob(job)
         fresh = self.journal.add_calls(job, calls)
         if fresh:
             self._started.setdefault(job, self._clock())
@@ -148,6 +149,8 @@ class Agent:
         mine = {
             "waiting": {job: count for job, count in waiting.items() if self._belongs(job, session)},
             "running": [[job, number] for job, number in running if self._belongs(job, session)],
+            # Of all sessions: whoever has others' calls in mind must know of the room, not of the calls.
+            "free": max(self.pool.processes - len(running) - sum(waiting.values()), 0),
         }
         return page, mine
 

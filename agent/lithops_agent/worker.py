@@ -33,6 +33,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from lithops_agent.disk import is_disk_full
 from lithops_agent.protocol import INLINE_LIMIT, STATS, Status
 
 CALL_HEAD = struct.Struct("<IHB")
@@ -321,11 +322,21 @@ class Worker:
             with open(path, "wb") as file:
                 file.write(body)
         except OSError as exc:
-            body = describe(exc)[:INLINE_LIMIT]
-            self._results.sendall(RESULT_HEAD.pack(number, Status.BAD_RESULT, 0, len(body), *stats) + body)
+            _remove(path)
+            full = is_disk_full(exc)
+            status = Status.NO_SPACE if full else Status.BAD_RESULT
+            body = f"{len(body)} bytes".encode() if full else describe(exc)[:INLINE_LIMIT]
+            self._results.sendall(RESULT_HEAD.pack(number, status, 0, len(body), *stats) + body)
             return
         text = path.encode()
         self._results.sendall(RESULT_HEAD.pack(number, status, 1, len(text), *stats) + text)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass  # It could not even be made.
 
 
 class BadResult(Exception):

@@ -8,9 +8,10 @@ from typing import Optional
 
 from lithops.errors import (
     CallCancelled,
-    CallError,
     CallTimeout,
     HardDismantleTimeout,
+    HostDiskFull,
+    LithopsError,
     RemoteTraceback,
     ResultError,
     WorkerDied,
@@ -32,7 +33,7 @@ def outcome_of(
     return Outcome(ok=False, host=host, error=error, stats=stats)
 
 
-def _error(record: ResultRecord, body: bytes, host: str, name: str, timeout: Optional[float]) -> CallError:
+def _error(record: ResultRecord, body: bytes, host: str, name: str, timeout: Optional[float]) -> LithopsError:
     who = {"host": host, "job_id": record.job, "call_id": f"{record.number:05d}"}
     if record.status == Status.BAD_RESULT:
         account = pickle.loads(body)
@@ -59,4 +60,7 @@ def _error(record: ResultRecord, body: bytes, host: str, name: str, timeout: Opt
             "use less memory in a call, or fewer calls at a time with worker_processes",
             **who,
         )
+    if record.status == Status.NO_SPACE:
+        message = f"the disk is full: no room for the {text} that {name}() returned; free some space"
+        return HostDiskFull(message, host=host, phase="collect")
     return WorkerDied(f"the worker of {name}() died: {text}", **who)

@@ -77,6 +77,7 @@ def test_statuses_and_problems_keep_their_values() -> None:
         "TIMED_OUT": 12,
         "CANCELLED": 13,
         "HARD_DISMANTLE": 14,
+        "NO_SPACE": 15,
     }
     kinds = {value for name, value in vars(protocol.Problem).items() if name.isupper()}
     assert kinds == {
