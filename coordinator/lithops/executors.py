@@ -338,9 +338,14 @@ def _close_at_exit() -> None:
 
 
 def _close_all() -> None:
-    for executor in list(_open):
-        if _program_was_interrupted():
+    if _program_was_interrupted():
+        import signal
+
+        # A second Ctrl-C would leave calls running on the hosts; telling those takes a moment at most.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for executor in list(_open):
             executor._interrupt()
+    for executor in list(_open):
         executor._submitter.close()
 
 

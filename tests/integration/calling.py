@@ -1,9 +1,10 @@
-"""Functions of the tests of calls, sent to hosts by the name of this module: nothing here that a host lacks."""
+"""Functions of the tests of calls. They go by the name of this module, which needs nothing a host lacks."""
 
 from __future__ import annotations
 
 import functools
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +103,16 @@ def note_and_sleep(path: str, seconds: float) -> str:
     return path
 
 
+def until_there(path: str) -> None:
+    """Return when there is such a file."""
+    while not os.path.exists(path):
+        time.sleep(0.01)
+
+
+def touch(path: str) -> None:
+    Path(path).touch()
+
+
 def attempt(path: str, good: int) -> int:
     """Count the attempts in a file; all but those from number ``good`` on never end by themselves."""
     with open(path, "a") as file:
@@ -148,3 +159,33 @@ class Contrary(Exception):
         raise ValueError("not to be looked at")
 
     __bool__ = __str__ = __repr__ = _refuse
+
+
+def raise_unpicklable() -> None:
+    raise ValueError("holds a lock", threading.Lock())
+
+
+def raise_broken() -> None:
+    class Broken(Exception):
+        def __reduce__(self) -> Any:
+            raise RuntimeError("can't be pickled")
+
+        def __str__(self) -> str:
+            raise RuntimeError("has no text")
+
+    raise Broken
+
+
+class Refusal(Exception):
+    """An exception with arguments of its own."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text, code)
+        self.code = code
+
+
+def refuse(text: str, code: int) -> None:
+    try:
+        {}["missing"]
+    except KeyError as exc:
+        raise Refusal(text, code) from exc

@@ -167,35 +167,16 @@ def test_stats(anywhere: FunctionExecutor) -> None:
 
 def test_the_state_of_a_call_from_outside(fexec: FunctionExecutor) -> None:
     path = "/tmp/gate"
-    future = fexec.call_async(_until_there, path)
+    future = fexec.call_async(calling.until_there, path)
     eventually(lambda: future.running, "the call runs", 10)
-    assert not (future.ready or future.done or future.success or future.error)
-    fexec.call_async(_touch, path)
+    assert (future.ready, future.done, future.success, future.error) == (False,) * 4
+    fexec.call_async(calling.touch, path)
     future.wait(timeout=10)
-    assert future.ready
-    assert future.done
-    assert future.success
-    assert not (future.error or future.running)
+    assert (future.ready, future.done, future.success) == (True,) * 3
+    assert (future.error, future.running) == (False, False)
     status = future.status()
     assert status is not None
     assert status["exception"] is False
-
-
-def _local(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function by value: this file can't be imported on a host."""
-    function.__module__ = "__main__"
-    return function
-
-
-@_local
-def _until_there(path: str) -> None:
-    while not os.path.exists(path):
-        time.sleep(0.01)
-
-
-@_local
-def _touch(path: str) -> None:
-    open(path, "w").close()
 
 
 def test_an_ended_future_is_read_by_another_process(
@@ -234,7 +215,7 @@ def test_a_call_that_times_out_is_run_again_exactly_as_often_as_asked(
 def test_waiting_for_some(fexec: FunctionExecutor, warm: Host) -> None:
     warm.run("rm -f /tmp/open")
     quick = fexec.map(double, range(6))
-    slow = fexec.map(_until_there, ["/tmp/open"] * 2)
+    slow = fexec.map(calling.until_there, ["/tmp/open"] * 2)
     both = [*quick, *slow]
     done, pending = lithops.wait(both, return_when=75, timeout=30)
     assert set(quick) == set(done)

@@ -264,12 +264,12 @@ class RemoteSession:
 
     def _deliver(self) -> None:
         """Wait until the hosts have what was submitted, or those that have not were given up."""
-        deadline = time.monotonic() + self.options.start_timeout
+        began_at = time.monotonic()
         with self.lock:
             self.changed.wait_for(lambda: not self._assignment.homeless, self.options.start_timeout)
         for runner in self._runners.values():
-            patience = _CANCEL_PATIENCE if runner.cancelling else deadline - time.monotonic()
-            runner.drain(max(patience, 0.0))
+            patience = _CANCEL_PATIENCE if runner.cancelling else self.options.start_timeout
+            runner.drain(max(began_at + patience - time.monotonic(), 0.0))
 
     def _end(self, key: str, number: int) -> ResponseFuture | None:
         """Note that a call has ended; its future when it is the first time."""
