@@ -121,8 +121,10 @@ class Pool:
     # -- what others ask for, in their threads --
 
     def submit(self, spec: JobSpec, numbers: Sequence[int]) -> None:
-        """Run calls that are in the journal."""
+        """Run calls that are in the journal; those of a job that was released meanwhile are not."""
         with self._lock:
+            if self._journal.spec(spec.job) is None:
+                return
             self._scheduler.calls_added(
                 spec.job, numbers, depth=spec.depth, timeout=spec.timeout, retries=spec.retries
             )
@@ -220,11 +222,13 @@ class Pool:
                 os.read(self._wake_read, 4096)
             elif isinstance(key.data, Zygote):
                 zygotes.append(key.data)
-            else:
+            elif self._processes.get(key.data.worker) is key.data:
                 self._read_results(key.data)
-        # A worker's reports come before the news of its end.
+        # A worker's reports come before the news of its end. A thread that wanted to start a worker may
+        # have noticed the end of a zygote since.
         for zygote in zygotes:
-            self._hear(zygote)
+            if self._zygotes.get(zygote.executable) is zygote:
+                self._hear(zygote)
 
     def _settle(self) -> None:
         """Record what has ended, then tell those who wait for it."""
@@ -415,9 +419,8 @@ class Pool:
         process = _Process(action.worker, action.job, None, calls, calls_far, results, log)
         self._processes[action.worker] = process
         try:
-            process.zygote = self._zygote(spec.runtime)
             fds = [calls_far.fileno(), results_far.fileno(), log_fd]
-            process.pid = process.zygote.fork(self._order(action.worker, spec, folder), fds)
+            self._fork(process, spec.runtime, self._order(action.worker, spec, folder), fds)
         except OSError as exc:
             self._scheduler.not_started(action.worker)
             self._worker_exited(action.worker, f"{spec.runtime} can't be started: {exc}", 0)
@@ -426,6 +429,17 @@ class Pool:
             results_far.close()
             os.close(log_fd)
         self._selector.register(results, selectors.EVENT_READ, process)
+
+    def _fork(self, process: _Process, executable: str, order: dict[str, Any], fds: Sequence[int]) -> None:
+        zygote = self._zygote(executable)
+        try:
+            process.pid = zygote.fork(order, fds)
+        except (BrokenPipeError, ConnectionResetError):
+            # It has ended, and the news of it was not heard yet.
+            self._zygote_ended(zygote)
+            zygote = self._zygote(executable)
+            process.pid = zygote.fork(order, fds)
+        process.zygote = zygote
 
     def _order(self, worker: int, spec: JobSpec, folder: Path) -> dict[str, Any]:
         env = {

@@ -1,0 +1,147 @@
+"""Functions that workers run in the tests; they are sent by value."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def who() -> int:
+    return os.getpid()
+
+
+def fail(message: str) -> None:
+    raise ValueError(message)
+
+
+def length(data: bytes) -> int:
+    return len(data)
+
+
+def make(size: int) -> bytes:
+    return bytes(size)
+
+
+class Stubborn(Exception):
+    """Can't be pickled, and has no text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def raise_stubborn() -> None:
+    raise Stubborn
+
+
+class Asymmetric(Exception):
+    """Can be pickled, and not be unpickled."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(first)
+
+
+def raise_asymmetric() -> None:
+    raise Asymmetric("one", "two")
+
+
+def return_lock() -> Any:
+    return threading.Lock()
+
+
+def leave(how: Any) -> int:
+    """End the worker, or try to."""
+    if how == "sys.exit":
+        sys.exit("bye")
+    if how == "interrupt":
+        raise KeyboardInterrupt
+    if how == "segfault":
+        ctypes.string_at(0)
+    if how == "exit 3":
+        print("these are my last words")
+        os._exit(3)
+    return os.getpid()
+
+
+def recurse(depth: int = 0) -> int:
+    return recurse(depth + 1)
+
+
+def die_at_first(marker: str) -> str:
+    """Kill the worker, unless it was done before."""
+    try:
+        Path(marker).touch(exist_ok=False)
+    except FileExistsError:
+        return "survived"
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "not reached"
+
+
+def wait_for(path: str, begun: str = "") -> str:
+    """Return when a file appears."""
+    if begun:
+        Path(begun).write_text(str(os.getpid()))
+    while not os.path.exists(path):
+        time.sleep(0.002)
+    return "it came"
+
+
+def hang_with_child(begun: str) -> None:
+    """Start a program that outlives this process if nobody ends it, and wait."""
+    child = subprocess.Popen(["sleep", "300"])
+    temporary = Path(f"{begun}.new")
+    temporary.write_text(str(child.pid))
+    temporary.rename(begun)
+    child.wait()
+
+
+def touch(path: str) -> str:
+    Path(path).touch()
+    return "done"
+
+
+def surroundings() -> dict[str, Any]:
+    names = ("LITHOPS_WORKER", "LITHOPS_WORKER_DEPTH", "LITHOPS_WORKER_SESSION", "EXTRA")
+    return {"cwd": os.getcwd(), **{name: os.environ.get(name) for name in names}}
+
+
+def shout(size: int, trimmed_to: int) -> int:
+    """Print more than is kept; the size of what is kept."""
+    for _ in range(size // 1000):
+        print("x" * 999)
+    sys.stdout.flush()
+    deadline = time.monotonic() + 20
+    while os.fstat(1).st_size > trimmed_to and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return os.fstat(1).st_size
+
+
+def close_outputs() -> str:
+    sys.stdout.close()
+    os.close(1)
+    return "closed"
+
+
+def nap(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def use_module() -> str:
+    import shipped_along  # type: ignore[import-not-found]
+
+    return str(shipped_along.NAME)
