@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 _CANCEL_PATIENCE = 1.5
 """Seconds that closing waits for the hosts to have heard of cancelled calls."""
+_DISMANTLED_AT_ONCE = 16
+_TRY_AGAIN_AFTER = 60.0
+"""Seconds after which a new call tries a host that failed again, while others are in use."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,8 @@ class SessionOptions:
 
     ``nested``: this process is itself a worker of the agent; then results are never acknowledged,
     because the futures may be returned to the caller of the function, who collects them.
+    ``lost_after``: how long a host that was ready is tried again before it counts as lost, when another
+    one is ready; ``last_lost_after``: the same for the last host, where nothing is gained by haste.
     """
 
     soft_timeout: float | None
@@ -44,6 +49,8 @@ class SessionOptions:
     depth: int = 0
     nested: bool = False
     start_timeout: float = 300.0
+    lost_after: float = 15.0
+    last_lost_after: float = 600.0
 
 
 @dataclasses.dataclass
@@ -94,7 +101,10 @@ class RemoteSession:
         self._assignment = Assignment(machine.name for machine in machines)
         self._jobs: dict[str, JobState] = {}
         self._errors: dict[str, HostError] = {}
+        self._try_again_at: dict[str, float] = {}
         self._runners = {machine.name: HostRunner(machine, self) for machine in machines}
+        self.closing = False
+        """Whether what is left to be said to the hosts is to be said at once."""
         self.closed = False
 
     # -- what an executor asks for --
@@ -111,9 +121,7 @@ class RemoteSession:
             for future, payload in calls:
                 state.futures[future._number] = future
                 state.payloads[future._number] = payload
-            for name, runner in self._runners.items():
-                if runner.wake():
-                    self._assignment.host_wanted(name)
+            self._wake_hosts()
             self._act(self._assignment.calls_added(key, [future._number for future, _ in calls]))
         if self.options.nested:
             # The function may return now, and its worker end before anything else is sent.
@@ -136,7 +144,7 @@ class RemoteSession:
                 if host is not None:
                     chosen.setdefault((host, key), []).append(number)
             for (host, key), numbers in chosen.items():
-                self._runners[host].cancel(key, numbers)
+                self._runners[host].sender.cancel(key, numbers)
         self._tell(ended)
 
     def adopt(self, futures: Sequence[ResponseFuture], host: str) -> None:
@@ -146,26 +154,37 @@ class RemoteSession:
             error = HostLost("the host is not one of this executor's", host=host)
             self._tell([(future, Outcome(ok=False, host=host, error=error)) for future in futures])
             return
-        runner.adopt(futures)
+        with self.lock:
+            if runner.wake():
+                self._assignment.host_wanted(host)
+            runner.adopt(futures)
 
     def dismantle(self) -> None:
-        """End the agents of all hosts now.
+        """End the agents of all hosts now. Calls that have not ended are cancelled.
 
         Raises:
             HostError: naming the hosts that did not confirm.
         """
-        failures = {}
-        for name, runner in self._runners.items():
-            try:
-                runner.dismantle()
-            except HostError as exc:
-                failures[name] = exc
+        from concurrent.futures import ThreadPoolExecutor
+
+        with self.lock:
+            ended = self._cancel_all()
+            for name, runner in self._runners.items():
+                runner.retire(HostLost("dismantled", host=name))
+                self._assignment.host_lost(name)
+        self._tell(ended)
+        with ThreadPoolExecutor(_DISMANTLED_AT_ONCE) as pool:
+            failures = [error for error in pool.map(_dismantle, self._runners.values()) if error is not None]
         if failures:
-            told = "; ".join(str(exc) for exc in failures.values())
-            raise HostError(f"not dismantled: {told}", host=", ".join(failures), phase="dismantle")
+            told = "; ".join(str(error) for error in failures)
+            names = ", ".join(error.host for error in failures)
+            raise HostError(f"not dismantled: {told}", host=names, phase="dismantle")
 
     def close(self) -> None:
         """Wait until the hosts have what was submitted, then stop this side."""
+        with self.lock:
+            self.closing = True
+            self.changed.notify_all()
         self._deliver()
         with self.lock:
             self.closed = True
@@ -175,19 +194,20 @@ class RemoteSession:
 
     # -- what the runners tell --
 
-    def host_ready(self, name: str, slots: int) -> None:
-        """A host can take calls."""
+    def host_ready(self, name: str, slots: int, *, empty: bool) -> None:
+        """A host can take calls; ``empty``: it has not what it was given before."""
         with self.lock:
             self._errors.pop(name, None)
-            self._act(self._assignment.host_ready(name, slots))
+            self._act(self._assignment.host_ready(name, slots, empty=empty))
 
     def host_failed(self, name: str, error: HostError) -> None:
         """A host can't be used, or is lost for good."""
         with self.lock:
             self._errors[name] = error
-            left = sum(1 for runner in self._runners.values() if runner.in_use) - 1
-            if left > 0:
-                logger.warning("%s; going on with %d other host(s)", error, left)
+            self._try_again_at[name] = time.monotonic() + _TRY_AGAIN_AFTER
+            others = sum(1 for other, runner in self._runners.items() if other != name and runner.in_use)
+            if others:
+                logger.warning("%s; going on with %d other host(s)", error, others)
             self._act(self._assignment.host_lost(name))
 
     def results_came(self, name: str, came: Iterable[tuple[ResultRecord, bytes]]) -> None:
@@ -237,10 +257,10 @@ class RemoteSession:
             ]
         self._tell(ended)
 
-    def load_reported(self, name: str, waiting: dict[str, int]) -> None:
-        """How many calls wait on a host, by job."""
+    def load_reported(self, name: str, waiting: dict[str, int], free: int) -> None:
+        """How many calls wait on a host, by job, and how many slots are free there."""
         with self.lock:
-            self._act(self._assignment.load_reported(name, waiting))
+            self._act(self._assignment.load_reported(name, waiting, free))
 
     def calls_revoked(self, name: str, key: str, numbers: list[int]) -> None:
         """A host gave calls back."""
@@ -252,6 +272,17 @@ class RemoteSession:
         with self.lock:
             return self._jobs.get(key)
 
+    def is_awaited(self, key: str, number: int) -> bool:
+        """Whether a call has no result yet."""
+        with self.lock:
+            state = self._jobs.get(key)
+            return state is not None and number in state.futures
+
+    def calls_on(self, name: str, key: str) -> list[int]:
+        """The calls of a job that a host has and that have no result."""
+        with self.lock:
+            return self._assignment.calls_on(name, key)
+
     def any_ready(self) -> bool:
         """Whether any host can take calls now."""
         return any(runner.ready for runner in self._runners.values())
@@ -262,13 +293,22 @@ class RemoteSession:
 
     # -- inside --
 
+    def _wake_hosts(self) -> None:
+        """See that the hosts are in use; those that failed a short while ago only when no other one is."""
+        others = any(runner.in_use for runner in self._runners.values())
+        now = time.monotonic()
+        for name, runner in self._runners.items():
+            wanted = runner.in_use or not others or now >= self._try_again_at[name]
+            if wanted and runner.wake():
+                self._assignment.host_wanted(name)
+
     def _deliver(self) -> None:
         """Wait until the hosts have what was submitted, or those that have not were given up."""
         began_at = time.monotonic()
         with self.lock:
             self.changed.wait_for(lambda: not self._assignment.homeless, self.options.start_timeout)
         for runner in self._runners.values():
-            patience = _CANCEL_PATIENCE if runner.cancelling else self.options.start_timeout
+            patience = _CANCEL_PATIENCE if runner.sender.cancelling else self.options.start_timeout
             runner.drain(max(began_at + patience - time.monotonic(), 0.0))
 
     def _end(self, key: str, number: int) -> ResponseFuture | None:
@@ -281,8 +321,21 @@ class RemoteSession:
         if not state.futures:
             del self._jobs[key]
             for runner in self._runners.values():
-                runner.job_done(key)
+                runner.sender.job_done(key)
         return future
+
+    def _cancel_all(self) -> list[tuple[ResponseFuture, Outcome]]:
+        """Note that all calls have ended, because the hosts are dismantled."""
+        ended = []
+        for key, state in list(self._jobs.items()):
+            for number in list(state.futures):
+                host = self._assignment.host_of(key, number) or ""
+                future = self._end(key, number)
+                if future is not None:
+                    who = {"host": host, "job_id": key, "call_id": future.call_id}
+                    error = CallCancelled(f"{future.function_name}() had not ended when dismantled", **who)
+                    ended.append((future, Outcome(ok=False, host=host, error=error)))
+        return ended
 
     def _tell(self, ended: Sequence[tuple[ResponseFuture, Outcome]]) -> None:
         with batch():
@@ -292,9 +345,9 @@ class RemoteSession:
     def _act(self, actions: Iterable[Action]) -> None:
         for action in actions:
             if isinstance(action, Send):
-                self._runners[action.host].send(action.job, action.numbers)
+                self._runners[action.host].sender.submit(action.job, action.numbers)
             elif isinstance(action, Revoke):
-                self._runners[action.host].revoke(action.job, action.count)
+                self._runners[action.host].sender.revoke(action.job, action.count)
             elif isinstance(action, GiveUp):
                 self._give_up(action)
         self.changed.notify_all()
@@ -310,8 +363,19 @@ class RemoteSession:
 
     def _why_no_host(self) -> HostError:
         errors = list(self._errors.values())
+        if not errors:
+            return HostError("there is no host to run it on")
         if len(errors) == 1:
             return errors[0]
         told = "\n  ".join(str(error) for error in errors)
         kind = type(errors[0]) if len({type(error) for error in errors}) == 1 else HostError
         return kind(f"none of {len(errors)} hosts can be used:\n  {told}", host="")
+
+
+def _dismantle(runner: HostRunner) -> HostError | None:
+    """End the agent of one host; the error when it did not confirm."""
+    try:
+        runner.dismantle()
+    except HostError as exc:
+        return exc
+    return None

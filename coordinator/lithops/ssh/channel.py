@@ -118,7 +118,10 @@ class ChannelSocket(io.RawIOBase):
         """Close it, once the files that were made from it are closed too."""
         self._wants_close = True
         if self._files <= 0 and not self.closed:
-            self._channel.close()
+            try:
+                self._channel.close()
+            except (OSError, EOFError):
+                pass  # The connection has ended, and the channel with it.
             super().close()
 
     def file_closed(self) -> None:
