@@ -186,6 +186,6 @@ class Refusal(Exception):
 
 def refuse(text: str, code: int) -> None:
     try:
-        {}["missing"]
+        os.environ["NO SUCH VARIABLE"]
     except KeyError as exc:
         raise Refusal(text, code) from exc

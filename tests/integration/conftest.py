@@ -65,6 +65,27 @@ def fexec(warm: Host, open_executor: OpenExecutor) -> FunctionExecutor:
     return open_executor(warm.lithops_config())
 
 
+@pytest.fixture(scope="module")
+def this_machine(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[dict[str, Any]]:
+    """A configuration of this machine; its agent, in a home folder of its own, goes on from test to test."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(request.config.cache.mkdir("bundles")))
+        patch.setenv("HOME", str(folder))
+        yield {"lithops": {"backend": "localhost"}, "localhost": {"worker_processes": 2}}
+    end_local_agent(folder)
+
+
+@pytest.fixture(params=["host", "localhost"])
+def anywhere(request: pytest.FixtureRequest, open_executor: OpenExecutor) -> FunctionExecutor:
+    """An executor on the warm host, and one on this machine."""
+    if request.param == "localhost":
+        return open_executor(request.getfixturevalue("this_machine"))
+    return open_executor(request.getfixturevalue("warm").lithops_config())
+
+
 @pytest.fixture
 def messages() -> Iterator[list[str]]:
     """What the library logs at WARNING or above during the test."""

@@ -26,7 +26,7 @@ from lithops.errors import (
 from tests.integration import calling
 from tests.integration.calling import double
 from tests.integration.conftest import OpenExecutor
-from tests.integration.support import eventually, run_script, within
+from tests.integration.support import agent_state, eventually, run_script, within
 from tests.testbed import Host
 from tests.testbed.fixtures import FreshHost
 
@@ -48,13 +48,13 @@ def one_fails(
         fexec.wait(futures, throw_except=False, timeout=seconds + 5)
     assert [future.result(throw_except=False) for future in futures] == [0, 2, None, 6, 8]
     assert [future.error for future in futures] == [number == BAD for number in range(5)]
-    with pytest.raises(Exception) as raised:  # noqa: PT011, B017 - the caller looks at it
+    with pytest.raises(Exception) as raised:
         futures[BAD].result()
     return raised.value
 
 
 def test_the_exception_comes_back_with_its_traceback_there(fexec: FunctionExecutor) -> None:
-    error = one_fails(fexec, lambda: {}["missing"])
+    error = one_fails(fexec, lambda: dict[str, int]()["missing"])
     assert type(error) is KeyError
     assert error.args == ("missing",)
     assert isinstance(error.__cause__, RemoteTraceback)
@@ -129,7 +129,7 @@ MISDEEDS: dict[str, tuple[Callable[[], Any], type[CallError], list[str]]] = {
     "raises what can't be pickled": (calling.raise_unpicklable, RemoteError, ["ValueError", "holds a lock"]),
     "raises what is broken": (calling.raise_broken, RemoteError, ["Broken", "in raise_broken"]),
     "returns a lock": (threading.Lock, ResultError, ["behave()", "lock", "TypeError"]),
-    "returns a generator": (lambda: (x for x in ()), ResultError, ["behave()", "generator"]),
+    "returns a generator": (lambda: (x for x in [1]), ResultError, ["behave()", "generator"]),
     "sys.exit(4)": (lambda: sys.exit(4), RemoteError, ["SystemExit: 4"]),
     "sys.exit(text)": (lambda: sys.exit("enough"), RemoteError, ["SystemExit: enough"]),
     "os._exit(3)": (lambda: os._exit(3), WorkerDied, ["behave()", "code 3"]),
@@ -143,12 +143,13 @@ MISDEEDS: dict[str, tuple[Callable[[], Any], type[CallError], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", MISDEEDS)
-def test_a_misdeed(fexec: FunctionExecutor, warm: Host, name: str) -> None:
+def test_a_misdeed(anywhere: FunctionExecutor, warm: Host, name: str) -> None:
     misdeed, kind, words = MISDEEDS[name]
-    error = one_fails(fexec, misdeed)
+    error = one_fails(anywhere, misdeed)
     assert type(error) is kind
     assert isinstance(error, CallError)
-    assert (error.host, error.call_id) == (warm.address, "00002")
+    assert error.host == ("localhost" if anywhere.backend == "localhost" else warm.address)
+    assert error.call_id == "00002"
     assert error.job_id
     assert not [word for word in words if word not in str(error)], str(error)
 
@@ -225,7 +226,16 @@ def test_printing_100_mb(fexec: FunctionExecutor, warm: Host) -> None:
     eventually(lambda: int(warm.run(size).stdout) < 1 << 10, "the output is dropped with its worker")
 
 
-def test_a_result_of_500_mb(fexec: FunctionExecutor) -> None:
+def nothing_stays(host: Host) -> None:
+    """What was large is gone from the host, and the agent has never held it in memory."""
+    kept = "du -sm /home/user/.lithops/agent/work | cut -f1"
+    eventually(lambda: int(host.run(kept).stdout) < 64, "the file is deleted", 10)
+    status = host.run(f"cat /proc/{agent_state(host)['pid']}/status").stdout
+    peak = int(status.split("VmHWM:")[1].split()[0])
+    assert peak < 200 << 10, f"the agent has held {peak} kB"
+
+
+def test_a_result_of_500_mb(fexec: FunctionExecutor, warm: Host) -> None:
     def fat(x: int) -> bytes:
         return bytes([x]) * (500 << 20 if x == 1 else 10)
 
@@ -237,7 +247,7 @@ def test_a_result_of_500_mb(fexec: FunctionExecutor) -> None:
         large = futures[1].result(timeout=60)
     assert len(large) == 500 << 20
     assert large[0] == large[-1] == 1
-    fexec.clean(force=True)
+    nothing_stays(warm)
 
 
 def test_data_of_500_mb(warm: Host, open_executor: OpenExecutor) -> None:
@@ -246,6 +256,7 @@ def test_data_of_500_mb(warm: Host, open_executor: OpenExecutor) -> None:
     with within(60):
         futures = fexec.map(lambda data: (len(data), data[-1]), [data, b"\7"])
         assert fexec.get_result(futures, timeout=60) == [(500 << 20, 5), (1, 7)]
+    nothing_stays(warm)
 
 
 def test_the_data_limit(fexec: FunctionExecutor) -> None:

@@ -8,44 +8,22 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import lithops
-from lithops import FunctionExecutor, RetryingFunctionExecutor
+from lithops import FunctionExecutor, LocalhostExecutor, RetryingFunctionExecutor, StandaloneExecutor
 from lithops.errors import CallCancelled, CallTimeout
 from lithops.wait import ALWAYS, ANY_COMPLETED
 from tests.integration import calling
 from tests.integration.calling import Step, add, double, minus, total, with_id
-from tests.integration.conftest import OpenExecutor
-from tests.integration.support import end_local_agent, environment, eventually, within
+from tests.integration.support import environment, eventually, within
 from tests.testbed import Host
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def local_home(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[dict[str, Any]]:
-    """A configuration of this machine, with a home folder and so an agent for this file of tests alone."""
-    home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(request.config.cache.mkdir("bundles")))
-        patch.setenv("HOME", str(home))
-        yield {"lithops": {"backend": "localhost"}, "localhost": {"worker_processes": 2}}
-    end_local_agent(home)
-
-
-@pytest.fixture(params=["host", "localhost"])
-def anywhere(request: pytest.FixtureRequest, open_executor: OpenExecutor) -> FunctionExecutor:
-    """An executor on the warm host, and one on this machine."""
-    if request.param == "localhost":
-        return open_executor(request.getfixturevalue("local_home"))
-    return open_executor(request.getfixturevalue("warm").lithops_config())
 
 
 def scaled(factor: int) -> Callable[[int], int]:
@@ -74,6 +52,15 @@ CALLS: list[tuple[Callable[..., Any], Any, Any]] = [
 def test_call_async(anywhere: FunctionExecutor) -> None:
     futures = [anywhere.call_async(function, data) for function, data, _ in CALLS]
     assert [future.result(timeout=30) for future in futures] == [expected for *_, expected in CALLS]
+
+
+def test_executors_by_name(warm: Host, this_machine: dict[str, Any]) -> None:
+    with StandaloneExecutor(config=warm.lithops_config(), worker_processes=1) as fexec:
+        assert (fexec.mode, fexec.backend) == ("standalone", "vm")
+        assert fexec.call_async(lambda x: os.uname().nodename, 0).result(timeout=30) == warm.name
+    with LocalhostExecutor() as fexec:
+        assert (fexec.mode, fexec.backend) == ("localhost", "localhost")
+        assert fexec.call_async(lambda x: os.uname().nodename, 0).result(timeout=30) == os.uname().nodename
 
 
 def test_one_result_comes_bare_and_those_of_a_map_as_a_list(anywhere: FunctionExecutor) -> None:
