@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lithops.dispatch.client import AgentClient
+from lithops.dispatch.client import AgentClient, Refused
 from lithops.dispatch.outcomes import outcome_of
-from lithops.errors import HostError
+from lithops.errors import HostError, LithopsError
 from lithops.future import batch
 from lithops.job.model import Outcome
 
@@ -38,7 +38,7 @@ class Adoption:
 
     def __init__(self, runner: HostRunner) -> None:
         self._runner = runner
-        self._lock = runner._session.lock
+        self._lock = runner.session.lock
         self._sessions: dict[str, _Nested] = {}
 
     @property
@@ -55,8 +55,8 @@ class Adoption:
             # What came before for other futures of the session may be wanted now.
             nested.cursor, nested.rewound = 0, True
 
-    def fail(self, error: HostError) -> None:
-        """The host is lost, and with it what was missing."""
+    def fail(self, error: LithopsError) -> None:
+        """What was missing does not come."""
         with self._lock:
             sessions, self._sessions = self._sessions, {}
         with batch():
@@ -66,16 +66,13 @@ class Adoption:
 
     def run(self) -> None:
         """The thread: poll for as long as something is missing."""
-        while True:
-            link = self._runner.wait_for_link(lambda: self.pending)
-            if link is None:
-                return
+        while (link := self._runner.wait_for_link(lambda: self.pending)) is not None:
             client = self._runner.client(link)
             try:
-                while self.pending:
+                while self.pending and not self._runner.is_off(link):
                     self._poll_all(client)
-            except HostError:
-                self._runner.broke(link)
+            except HostError as exc:
+                self._runner.broke(link, exc)
             finally:
                 client.close()
 
@@ -84,33 +81,50 @@ class Adoption:
             sessions = list(self._sessions.values())
         came = 0
         for nested in sessions:
-            wait = _POLL if len(sessions) == 1 else 0.0
-            nested.rewound = False
-            header, records = client.results(nested.session, nested.cursor, 0, wait)
-            with self._lock:
-                if not nested.rewound:
-                    nested.cursor = int(header["cursor"])
-            came += len(records)
-            bodies = [r.body if r.body is not None else client.body(r.seq) for r in records]
-            self._hand_over(nested, records, bodies)
-            if not nested.futures:
-                self._forget(client, nested)
+            came += self._poll(client, nested, _POLL if len(sessions) == 1 else 0.0)
         if not came and len(sessions) > 1:
             with self._lock:
-                self._runner._changed.wait(_PAUSE)
+                self._runner.changed.wait(_PAUSE)
 
-    def _hand_over(self, nested: _Nested, records: Sequence[ResultRecord], bodies: Sequence[bytes]) -> None:
+    def _poll(self, client: AgentClient, nested: _Nested, wait: float) -> int:
+        with self._lock:
+            after, nested.rewound = nested.cursor, False
+        header, records = client.results(nested.session, after, 0, wait)
+        with self._lock:
+            wanted = [r for r in records if (r.job, r.number) in nested.futures]
+        # When the link breaks here, nothing has been taken off the list yet.
+        bodies = [self._body(client, record) for record in wanted]
+        with self._lock:
+            if not nested.rewound:
+                nested.cursor = int(header["cursor"])
+            ended = [
+                (future, record, body)
+                for record, body in zip(wanted, bodies)
+                if (future := nested.futures.pop((record.job, record.number), None)) is not None
+            ]
         with batch():
-            for record, body in zip(records, bodies):
-                future = nested.futures.pop((record.job, record.number), None)
-                if future is not None:
-                    timeout = future.execution_timeout
-                    outcome = outcome_of(record, body, self._runner.name, future.function_name, timeout)
-                    future._on_outcome(outcome)
+            for future, record, body in ended:
+                future._on_outcome(self._outcome(future, record, body))
+        self._forget(client, nested)
+        return len(records)
+
+    def _body(self, client: AgentClient, record: ResultRecord) -> bytes | Refused:
+        if record.body is not None:
+            return record.body
+        try:
+            return client.body(record.seq)
+        except Refused as exc:
+            return exc
+
+    def _outcome(self, future: ResponseFuture, record: ResultRecord, body: bytes | Refused) -> Outcome:
+        name = self._runner.name
+        if isinstance(body, Refused):
+            return Outcome(ok=False, host=name, error=body)
+        return outcome_of(record, body, name, future.function_name, future.execution_timeout)
 
     def _forget(self, client: AgentClient, nested: _Nested) -> None:
         with self._lock:
-            if nested.futures:
+            if nested.futures or self._sessions.get(nested.session) is not nested:
                 return
-            self._sessions.pop(nested.session, None)
+            del self._sessions[nested.session]
         client.release(sorted(nested.jobs))

@@ -4,8 +4,10 @@ It is told what happened and answers with what to do. Rules:
 
 - Calls are handed to ready hosts at once, so that each has the same number for each of its slots; a
   host's journal holds them from then on, and the script may go away.
-- When a host has slots free, calls that wait elsewhere are asked back and given to it.
-- What a lost host had not finished goes to the others. A call may so run twice; its first result counts.
+- When a host has slots free, calls that wait elsewhere are asked back and given to it. Its own report
+  tells whether it has: scripts share hosts. Each move takes a free slot that was reported, so moves end.
+- What a lost host had not finished goes to the others, or to the same one when it comes back without its
+  journal. A call may so run twice; its first result counts.
 - With no host left that is ready or on its way, the calls that have no result fail.
 """
 
@@ -13,8 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 from array import array
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Union
 
 _NOWHERE = -1
@@ -54,16 +55,37 @@ Action = Union[Send, Revoke, GiveUp]
 class _Host:
     name: str
     index: int
-    slots: int = 0
+    slots: int = 1
     ready: bool = False
     gone: bool = False
     unfinished: int = 0
     waiting: dict[str, int] = dataclasses.field(default_factory=dict)
-    revoking: bool = False
+    """By job: the calls that have not begun, as reported, and those that were sent since."""
+    free: int = 0
+    """The slots that nobody uses, as reported, without those that were sent a call since."""
+    asked_for: _Host | None = None
+    """The host for which calls are being asked back from this one."""
+    asked: int = 0
 
     @property
-    def load(self) -> float:
-        return self.unfinished / self.slots if self.slots else float("inf")
+    def room(self) -> int:
+        """How many more calls would begin at once, as far as is known."""
+        return min(self.free, self.slots - self.unfinished)
+
+    @property
+    def backlog(self) -> float:
+        """Calls that wait, for each slot."""
+        return sum(self.waiting.values()) / self.slots
+
+    def take(self, job: str, count: int) -> None:
+        """Note that calls are sent to it."""
+        self.unfinished += count
+        self.waiting[job] = self.waiting.get(job, 0) + count
+        self.free = max(self.free - count, 0)
+
+    def ask(self, count: int, receiver: _Host | None) -> None:
+        """Note how many calls are being asked back, and for which host; None when they are not any more."""
+        self.asked, self.asked_for = count, receiver
 
 
 @dataclasses.dataclass
@@ -71,7 +93,7 @@ class _Job:
     job: str
     where: array[int]
     """For each call: the index of the host that has it, or _NOWHERE, or _ENDED."""
-    homeless: deque[int] = dataclasses.field(default_factory=deque)
+    homeless: set[int] = dataclasses.field(default_factory=set)
     unfinished: int = 0
 
 
@@ -86,22 +108,27 @@ class Assignment:
     # -- what happened --
 
     def calls_added(self, job: str, numbers: Iterable[int]) -> list[Action]:
-        """Calls can run."""
-        numbers = list(numbers)
+        """Calls can run. Those of the job that are known and have not ended are left as they are."""
+        wanted = dict.fromkeys(numbers)
+        if not wanted:
+            return []
         j = self._jobs.setdefault(job, _Job(job, array("h")))
-        missing = max(numbers, default=-1) + 1 - len(j.where)
+        missing = max(wanted) + 1 - len(j.where)
         if missing > 0:
             j.where.extend([_ENDED] * missing)
-        for number in numbers:
-            j.where[number] = _NOWHERE
-        j.homeless.extend(numbers)
-        j.unfinished += len(numbers)
+        fresh = [number for number in wanted if j.where[number] == _ENDED]
+        self._make_homeless(j, fresh)
+        j.unfinished += len(fresh)
         return self._place()
 
-    def host_ready(self, name: str, slots: int) -> list[Action]:
-        """A host can take calls, for the first time or again after it was lost."""
+    def host_ready(self, name: str, slots: int, *, empty: bool = False) -> list[Action]:
+        """A host can take calls, for the first time or again; ``empty``: without what it was given."""
         host = self._by_name[name]
-        host.slots, host.ready, host.gone, host.revoking = slots, True, False, False
+        if empty:
+            self._take_all(host)
+        host.slots, host.ready, host.gone = max(slots, 1), True, False
+        host.free = host.slots
+        host.ask(0, None)
         return self._place()
 
     def host_wanted(self, name: str) -> None:
@@ -111,12 +138,9 @@ class Assignment:
     def host_lost(self, name: str) -> list[Action]:
         """A host is gone, with what it had not finished."""
         host = self._by_name[name]
-        host.ready, host.gone, host.unfinished, host.waiting = False, True, 0, {}
-        for j in self._jobs.values():
-            back = [n for n, where in enumerate(j.where) if where == host.index]
-            for number in back:
-                j.where[number] = _NOWHERE
-            j.homeless.extendleft(reversed(back))
+        host.ready, host.gone = False, True
+        host.ask(0, None)
+        self._take_all(host)
         return self._place()
 
     def call_ended(self, job: str, number: int) -> bool:
@@ -133,29 +157,39 @@ class Assignment:
         j.unfinished -= 1
         if not j.unfinished:
             del self._jobs[job]
+            for host in self._hosts:
+                host.waiting.pop(job, None)
         return True
 
-    def load_reported(self, name: str, waiting: Mapping[str, int]) -> list[Action]:
-        """A host says how many calls of each job have not begun there."""
-        self._by_name[name].waiting = dict(waiting)
+    def load_reported(self, name: str, waiting: Mapping[str, int], free: int) -> list[Action]:
+        """A host says how many calls of each job have not begun there, and how many slots nobody uses."""
+        host = self._by_name[name]
+        host.waiting = {job: count for job, count in waiting.items() if job in self._jobs}
+        host.free = free
         return self._balance()
 
     def calls_revoked(self, name: str, job: str, numbers: Iterable[int]) -> list[Action]:
         """A host gave these calls back."""
         host = self._by_name[name]
-        host.revoking = False
+        host.ask(0, None)
         j = self._jobs.get(job)
         if j is None:
-            return []
-        back = [n for n in numbers if j.where[n] == host.index]
-        for number in back:
-            j.where[number] = _NOWHERE
+            return self._balance()
+        back = [n for n in numbers if n < len(j.where) and j.where[n] == host.index]
+        self._make_homeless(j, back)
         host.unfinished -= len(back)
         host.waiting[job] = max(host.waiting.get(job, 0) - len(back), 0) if back else 0
-        j.homeless.extendleft(reversed(back))
-        return self._place()
+        if back:
+            # It had calls that waited, hence no slot free for others.
+            host.free = 0
+        return self._place(giver=host)
 
     # -- what is so --
+
+    @property
+    def homeless(self) -> bool:
+        """Whether any call waits for a host."""
+        return any(j.homeless for j in self._jobs.values())
 
     def host_of(self, job: str, number: int) -> str | None:
         """The host that has a call, None when none has."""
@@ -163,10 +197,10 @@ class Assignment:
         where = j.where[number] if j is not None and number < len(j.where) else _NOWHERE
         return self._hosts[where].name if where >= 0 else None
 
-    @property
-    def homeless(self) -> bool:
-        """Whether any call waits for a host."""
-        return any(job.homeless for job in self._jobs.values())
+    def calls_on(self, name: str, job: str) -> list[int]:
+        """The calls of a job that a host has and that have no result."""
+        j, index = self._jobs.get(job), self._by_name[name].index
+        return [] if j is None else [n for n, where in enumerate(j.where) if where == index]
 
     def unfinished_on(self, name: str) -> int:
         """How many calls a host has that have no result."""
@@ -174,63 +208,88 @@ class Assignment:
 
     # -- what to do --
 
-    def _place(self) -> list[Action]:
-        """Hand out the calls that no host has."""
+    def _take_all(self, host: _Host) -> None:
+        host.unfinished, host.waiting, host.free = 0, {}, 0
+        for j in self._jobs.values():
+            self._make_homeless(j, self.calls_on(host.name, j.job))
+
+    def _make_homeless(self, j: _Job, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            j.where[number] = _NOWHERE
+        j.homeless.update(numbers)
+
+    def _place(self, giver: _Host | None = None) -> list[Action]:
+        """Hand out the calls that no host has; not to their ``giver`` when another one can take them."""
         ready = [host for host in self._hosts if host.ready]
         if not ready:
             return self._give_up() if all(host.gone for host in self._hosts) else []
         actions: list[Action] = []
-        for j in list(self._jobs.values()):
+        for j in self._jobs.values():
             if j.homeless:
-                shares = _shares(ready, len(j.homeless))
-                for host, count in shares:
-                    numbers = [j.homeless.popleft() for _ in range(count)]
-                    for number in numbers:
-                        j.where[number] = host.index
-                    host.unfinished += count
-                    host.waiting[j.job] = host.waiting.get(j.job, 0) + count
-                    actions.append(Send(host.name, j.job, numbers))
+                actions += self._send(j, _takers(ready, giver))
         return actions + self._balance()
 
-    def _give_up(self) -> list[Action]:
+    def _send(self, j: _Job, hosts: list[_Host]) -> list[Action]:
+        numbers = sorted(j.homeless)
+        j.homeless.clear()
         actions: list[Action] = []
-        for j in list(self._jobs.values()):
-            numbers = list(j.homeless)
-            if numbers:
-                actions.append(GiveUp(j.job, numbers))
+        position = 0
+        for host, count in _shares(hosts, len(numbers)):
+            mine = numbers[position : position + count]
+            position += count
+            for number in mine:
+                j.where[number] = host.index
+            host.take(j.job, count)
+            actions.append(Send(host.name, j.job, mine))
         return actions
+
+    def _give_up(self) -> list[Action]:
+        return [GiveUp(j.job, sorted(j.homeless)) for j in self._jobs.values() if j.homeless]
 
     def _balance(self) -> list[Action]:
-        """Ask a loaded host for calls when another one has slots free."""
-        free = [host for host in self._hosts if host.ready and host.unfinished < host.slots]
+        """Ask loaded hosts for calls when another one has slots free."""
         actions: list[Action] = []
-        for host in free:
-            loaded = [o for o in self._hosts if o.ready and not o.revoking and o is not host and _waiting(o)]
-            if not loaded:
-                break
-            source = max(loaded, key=lambda o: _waiting(o) / o.slots)
-            job = max(source.waiting, key=lambda name: source.waiting[name])
-            # The share that lets both end together; at least one.
-            share = source.waiting[job] * host.slots // (host.slots + source.slots)
-            source.revoking = True
-            actions.append(Revoke(source.name, job, max(share, 1)))
+        for host in self._hosts:
+            room = host.room - sum(o.asked for o in self._hosts if o.asked_for is host) if host.ready else 0
+            while room > 0 and (source := self._most_loaded(host)) is not None:
+                job, waiting = max(source.waiting.items(), key=lambda item: item[1])
+                # The share that lets both end together; at least what can begin at once.
+                share = waiting * host.slots // (host.slots + source.slots)
+                count = max(share, min(waiting, room))
+                source.ask(count, host)
+                room -= count
+                actions.append(Revoke(source.name, job, count))
         return actions
 
+    def _most_loaded(self, receiver: _Host) -> _Host | None:
+        loaded = [
+            o for o in self._hosts if o.ready and o.asked_for is None and o is not receiver and o.backlog
+        ]
+        return max(loaded, key=lambda o: o.backlog, default=None)
 
-def _waiting(host: _Host) -> int:
-    return max(host.waiting.values(), default=0)
+
+def _takers(ready: list[_Host], giver: _Host | None) -> list[_Host]:
+    """The hosts that calls can go to: when a host gave them back, those with room, else any other one."""
+    if giver is None:
+        return ready
+    others = [host for host in ready if host is not giver]
+    return [host for host in others if host.room > 0] or others or ready
 
 
 def _shares(hosts: list[_Host], count: int) -> list[tuple[_Host, int]]:
-    """How many of ``count`` calls each host gets, so that all have about as many for each slot."""
-    total = count + sum(host.unfinished for host in hosts)
-    slots = sum(host.slots for host in hosts)
-    room = [max(total * host.slots / slots - host.unfinished, 0.0) for host in hosts]
-    scale = count / sum(room) if sum(room) else 0.0
-    shares = [int(r * scale) for r in room]
-    rest = count - sum(shares)
-    # What rounding left over goes to the hosts that miss most.
-    order = sorted(range(len(hosts)), key=lambda i: (shares[i] + hosts[i].unfinished) / hosts[i].slots)
-    for position in range(rest):
+    """How many of ``count`` calls each host gets, so that all have about as many for each slot.
+
+    Hosts that have more already get none; the others are filled up to the same level.
+    """
+    while True:
+        level = (count + sum(host.unfinished for host in hosts)) / sum(host.slots for host in hosts)
+        below = [host for host in hosts if host.unfinished <= level * host.slots]
+        if len(below) == len(hosts):
+            break
+        hosts = below
+    shares = [int(level * host.slots - host.unfinished) for host in hosts]
+    # What rounding left over goes where one call more weighs least.
+    order = sorted(range(len(hosts)), key=lambda i: (hosts[i].unfinished + shares[i] + 1) / hosts[i].slots)
+    for position in range(count - sum(shares)):
         shares[order[position % len(order)]] += 1
     return [(host, share) for host, share in zip(hosts, shares) if share]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import http.client
 import json
+import struct
 import urllib.parse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lithops.errors import AgentError, HostDiskFull, HostLost
 from lithops.ssh.http import ChannelHTTPConnection, Opener
 from lithops_agent import protocol
-from lithops_agent.protocol import Endpoint, Problem
+from lithops_agent.protocol import Endpoint, Problem, ProtocolError
 
 _TIMEOUT = 60.0
 _POLL_MARGIN = 15.0
@@ -30,7 +31,8 @@ class Refused(AgentError):
 class AgentClient:
     """One HTTP connection to an agent, for one thread at a time.
 
-    Raises `HostLost` when the connection breaks, and `Refused` for what the agent does not do.
+    Raises `HostLost` when the connection breaks or what comes is not of the protocol, another `HostError`
+    when it can't be opened, `HostDiskFull` and `Refused` for what the agent does not do.
     """
 
     def __init__(self, opener: Opener, token: str, host: str) -> None:
@@ -52,21 +54,24 @@ class AgentClient:
         body = b"".join(pieces) if size < 1 << 20 else iter(pieces)
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
         answer = self._ask(protocol.SUBMIT, protocol.SUBMIT.path, body, headers)
-        return int(json.loads(answer)["accepted"])
+        return int(self._parsed(answer)["accepted"])
 
     def results(
-        self, session: str, after: int, ack: int, wait: float, release: Iterable[str] = ()
+        self, session: str, after: int, ack: int, wait: float
     ) -> tuple[dict[str, Any], list[protocol.ResultRecord]]:
         """Results after the cursor ``after``: the header of the frame, and its records."""
-        query = {"session": session, "after": after, "ack": ack, "wait": wait, "release": ",".join(release)}
+        query = {"session": session, "after": after, "ack": ack, "wait": wait}
         self._connection.set_timeout(wait + _POLL_MARGIN)
-        path = f"{protocol.RESULTS.path}?{urllib.parse.urlencode(query)}"
-        frame = _Bytes(self._ask(protocol.RESULTS, path))
-        head = protocol.read_frame_head(frame)
-        if head is None:
-            raise HostLost("the agent sent an empty answer", host=self._host, phase="collect")
-        header, size = head
-        return header, list(protocol.parse_results(header, protocol.read_exactly(frame, size)))
+        answer = self._ask(protocol.RESULTS, f"{protocol.RESULTS.path}?{urllib.parse.urlencode(query)}")
+        frame = _Bytes(answer)
+        try:
+            head = protocol.read_frame_head(frame)
+            if head is None:
+                raise ProtocolError("an empty answer")
+            header, size = head
+            return header, list(protocol.parse_results(header, protocol.read_exactly(frame, size)))
+        except (ProtocolError, ValueError, LookupError, TypeError, struct.error) as exc:
+            raise self._lost(f"the agent sent results that can't be read ({_told(exc)})") from exc
 
     def body(self, seq: int) -> bytes:
         """The body of a result that is too large for the stream."""
@@ -95,7 +100,16 @@ class AgentClient:
 
     def _json(self, endpoint: Endpoint, sent: Mapping[str, Any] | None = None) -> dict[str, Any]:
         body = None if sent is None else json.dumps(sent).encode()
-        return dict(json.loads(self._ask(endpoint, endpoint.path, body)))
+        return self._parsed(self._ask(endpoint, endpoint.path, body))
+
+    def _parsed(self, answer: bytes) -> dict[str, Any]:
+        try:
+            return dict(json.loads(answer))
+        except (ValueError, TypeError) as exc:
+            raise self._lost(f"the agent sent what is not a JSON object ({_told(exc)})") from exc
+
+    def _lost(self, message: str) -> HostLost:
+        return HostLost(message, host=self._host)
 
     def _ask(
         self, endpoint: Endpoint, path: str, body: Any = None, headers: Mapping[str, str] | None = None
@@ -104,10 +118,9 @@ class AgentClient:
             self._connection.request(endpoint.method, path, body, {**self._headers, **(headers or {})})
             response = self._connection.getresponse()
             answer = response.read()
-        except (OSError, http.client.HTTPException) as exc:
+        except (OSError, EOFError, http.client.HTTPException) as exc:
             self._connection.close()
-            what = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
-            raise HostLost(f"the connection to the agent broke ({what})", host=self._host) from exc
+            raise self._lost(f"the connection to the agent broke ({_told(exc)})") from exc
         if response.status != 200:
             raise self._refused(response.status, answer)
         return answer
@@ -123,6 +136,10 @@ class AgentClient:
         refused = Refused(f"{detail} (HTTP {status})", host=self._host, kind=kind)
         refused.details = problem
         return refused
+
+
+def _told(exc: BaseException) -> str:
+    return f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
 
 
 class _Bytes:

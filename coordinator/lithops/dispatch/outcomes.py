@@ -36,11 +36,7 @@ def outcome_of(
 def _error(record: ResultRecord, body: bytes, host: str, name: str, timeout: Optional[float]) -> LithopsError:
     who = {"host": host, "job_id": record.job, "call_id": f"{record.number:05d}"}
     if record.status == Status.BAD_RESULT:
-        account = pickle.loads(body)
-        what = f"{account['type']}: {account['message']}"
-        error = ResultError(f"what {name}() returned can't be sent back: {what}", **who)
-        error.__cause__ = RemoteTraceback(account["traceback"])
-        return error
+        return _result_error(body, name, who)
     text = body.decode("utf-8", "replace")
     if record.status == Status.TIMED_OUT:
         return CallTimeout(
@@ -64,3 +60,14 @@ def _error(record: ResultRecord, body: bytes, host: str, name: str, timeout: Opt
         message = f"the disk is full: no room for the {text} that {name}() returned; free some space"
         return HostDiskFull(message, host=host, phase="collect")
     return WorkerDied(f"the worker of {name}() died: {text}", **who)
+
+
+def _result_error(body: bytes, name: str, who: dict[str, str]) -> ResultError:
+    try:
+        account = pickle.loads(body)
+        what, traceback = f"{account['type']}: {account['message']}", account["traceback"]
+    except Exception as exc:  # noqa: BLE001 - unpickling may raise anything, and the call must end
+        return ResultError(f"what {name}() returned can't be sent back, nor why ({exc})", **who)
+    error = ResultError(f"what {name}() returned can't be sent back: {what}", **who)
+    error.__cause__ = RemoteTraceback(traceback)
+    return error

@@ -5,7 +5,8 @@
   sent again, which the agent takes without harm.
 - The *bodies* thread fetches results that are too large for the stream.
 
-All state is guarded by the session's lock; nothing is sent or received while it is held.
+All state is guarded by the session's lock; nothing is sent or received while it is held. A thread that
+meets an error that nobody thought of gives the host up, so that no call waits for a thread that is gone.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from typing import TYPE_CHECKING, Union
 from lithops.backends.machine import Link, Machine
 from lithops.dispatch.adoption import Adoption
 from lithops.dispatch.client import AgentClient, Refused
-from lithops.errors import HostError, HostLost
+from lithops.dispatch.patience import Patience
+from lithops.errors import AgentError, HostDiskFull, HostError, HostLost
 from lithops_agent import protocol
 from lithops_agent.protocol import Problem, ResultRecord
 
@@ -31,95 +33,85 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_POLL = 2.0
-"""Seconds that a poll for results stays open; after that it also tells what runs and waits."""
-_LINGER = 30.0
-"""Seconds without work during which polls go on, so that the next call finds one open."""
-_ACK_INTERVAL = 0.5
-_ACK_RESULTS = 5000
-"""Results are acknowledged, and jobs released, after so many seconds or results, not one by one."""
+_RELEASE_INTERVAL = 0.5
+"""Seconds that the release of a job waits for others to go along."""
 _BATCH_CALLS = 2000
 _BATCH_BYTES = 4 * 1024 * 1024
-_LOST_AFTER = 15.0
-"""Seconds without a link after which a host that was ready is lost, when another one is ready."""
-_LAST_LOST_AFTER = 600.0
-"""The same for the last host: nothing is gained by giving it up early."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+"""A submission ends with the call that reaches one of these."""
 _TRIES = 4
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(eq=False)
 class _Submit:
     job: str
     numbers: Sequence[int]
+    position: int = 0
+    """How many of the numbers the agent has."""
+    tried: bool = False
+    """Whether it was under way before, and may have arrived."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(eq=False)
 class _Revoke:
     job: str
     count: int
+    tried: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(eq=False)
 class _Cancel:
     job: str
     numbers: Sequence[int]
+    tried: bool = False
 
 
-_Item = Union[_Submit, _Revoke, _Cancel]
+@dataclasses.dataclass(eq=False)
+class _Release:
+    jobs: list[str]
+    tried: bool = False
 
 
-class HostRunner:
-    """Carries out for one host what its session decides."""
+_Item = Union[_Submit, _Revoke, _Cancel, _Release]
 
-    def __init__(self, machine: Machine, session: RemoteSession) -> None:
-        self.name = machine.name
-        self._machine = machine
-        self._session = session
-        self._changed = session.changed
-        self._link: Link | None = None
-        self._agent_id: str | None = None
-        self._failed: HostError | None = None
+
+class Sender:
+    """What a host is to be told, in order, and what it knows already."""
+
+    def __init__(self, runner: HostRunner) -> None:
+        self._runner = runner
+        self._session = runner.session
         self._outbox: deque[_Item] = deque()
-        self._threads: dict[str, threading.Thread] = {}
-        self._cursor = 0
-        self._acknowledged = 0
-        self._acknowledged_at = 0.0
-        self._worked_at = 0.0
         self._done_jobs: list[str] = []
+        self._done_at = 0.0
+        self._releasing: list[str] = []
         self._known_jobs: set[str] = set()
         self._known_blobs: set[str] = set()
-        self._bodies: deque[ResultRecord] = deque()
-        self._adoption = Adoption(self)
+        self.repeats = False
+        """Whether something is being sent that may have arrived before."""
 
-    # -- what the session asks for, under its lock --
-
-    @property
-    def in_use(self) -> bool:
-        """Whether the host is ready or may become so."""
-        return self._failed is None
+    # -- what is to be sent; under the session's lock --
 
     @property
-    def ready(self) -> bool:
-        """Whether there is a link to its agent."""
-        return self._link is not None
+    def is_empty(self) -> bool:
+        """Whether nothing waits to be sent, except that jobs may be forgotten."""
+        return not self._outbox
+
+    @property
+    def is_released(self) -> bool:
+        """Whether the agent has heard of all jobs that it may forget."""
+        return not self._done_jobs and not self._releasing
 
     @property
     def cancelling(self) -> bool:
         """Whether the host has not heard yet of calls that were cancelled."""
-        with self._session.lock:
-            return any(isinstance(item, _Cancel) for item in self._outbox)
+        return any(isinstance(item, _Cancel) for item in self._outbox)
 
-    def wake(self) -> bool:
-        """See that the threads run; whether the host had been given up and is tried again."""
-        again = self._failed is not None
-        self._failed = None
-        self._spawn("link", self._keep_link)
-        self._spawn("send", self._send_all)
-        return again
-
-    def send(self, job: str, numbers: Sequence[int]) -> None:
+    def submit(self, job: str, numbers: Sequence[int]) -> None:
         """Submit calls."""
+        if job in self._done_jobs:
+            # Its calls had all ended, and now there are more; the agent has not forgotten it yet.
+            self._done_jobs.remove(job)
+            self._known_jobs.add(job)
         self._outbox.append(_Submit(job, numbers))
 
     def revoke(self, job: str, count: int) -> None:
@@ -129,310 +121,168 @@ class HostRunner:
     def cancel(self, job: str, numbers: Sequence[int]) -> None:
         """End calls; this goes first."""
         self._outbox.appendleft(_Cancel(job, numbers))
-        self._changed.notify_all()
+        self._runner.changed.notify_all()
 
     def job_done(self, job: str) -> None:
-        """All calls of a job have ended: the agent may forget it."""
-        if job in self._known_jobs:
+        """All calls of a job have ended: the agent may forget it, in a while."""
+        if job in self._known_jobs and not self._session.options.nested:
             self._known_jobs.discard(job)
+            if not self._done_jobs:
+                self._done_at = time.monotonic()
             self._done_jobs.append(job)
+            self._runner.changed.notify_all()
 
-    def adopt(self, futures: Sequence[ResponseFuture]) -> None:
-        """Collect the results of futures that a function made on this host."""
-        with self._session.lock:
-            self._adoption.add(futures)
-            self.wake()
-            self._spawn("adopted", self._adoption.run)
-            self._changed.notify_all()
-
-    def drain(self, patience: float) -> None:
-        """Wait until everything was sent, or the host was given up."""
-        with self._session.lock:
-            self._changed.wait_for(lambda: not self._outbox or self._failed is not None, patience)
-
-    def dismantle(self) -> None:
-        """End the agent. Raises HostError."""
-        with self._session.lock:
-            link = self._link
-        link = link or self._machine.open()
-        client = self.client(link)
-        try:
-            client.dismantle()
-        finally:
-            client.close()
-            self.broke(link)
-
-    def close(self) -> None:
-        """Close the link; the session is closed."""
-        with self._session.lock:
-            link, self._link = self._link, None
-        if link is not None:
-            link.close()
-
-    # -- the link --
-
-    def client(self, link: Link) -> AgentClient:
-        """A connection of one's own to the agent."""
-        return AgentClient(link.opener, link.token, self.name)
-
-    def wait_for_link(self, wanted: Callable[[], bool]) -> Link | None:
-        """Wait until there is a link and ``wanted()`` holds; None when the session was closed."""
-        with self._session.lock:
-            self._changed.wait_for(lambda: self._session.closed or (self._link is not None and wanted()))
-            return None if self._session.closed else self._link
-
-    def broke(self, link: Link) -> None:
-        """A link does not work any more."""
-        with self._session.lock:
-            if self._link is link:
-                self._link = None
-                self._changed.notify_all()
-        link.close()
-
-    def _spawn(self, name: str, target: Callable[[], None]) -> None:
-        thread = self._threads.get(name)
-        if thread is None or not thread.is_alive():
-            thread = threading.Thread(target=target, name=f"{name} {self.name}", daemon=True)
-            self._threads[name] = thread
-            thread.start()
-
-    def _has_work(self) -> bool:
-        return bool(self._outbox) or self._session.has_work(self.name) or self._adoption.pending
-
-    def _keep_link(self) -> None:
-        while True:
-            link = self._open()
-            if link is None:
-                return
-            try:
-                self._collect(link)
-            except HostError as exc:
-                logger.debug("host %s: link broke: %s", self.name, exc)
-            self.broke(link)
-            with self._session.lock:
-                # Without work there is no hurry: the agent may have ended because its time had come.
-                self._changed.wait_for(lambda: self._session.closed or self._has_work())
-                if self._session.closed:
-                    return
-
-    def _open(self) -> Link | None:
-        """Open the link, trying again for a while if the host was ready before."""
-        started_at = time.monotonic()
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                return self._open_once()
-            except HostError as exc:
-                with self._session.lock:
-                    if self._session.closed:
-                        return None
-                    known = self._agent_id is not None
-                    patience = _LOST_AFTER if self._session.any_ready() else _LAST_LOST_AFTER
-                    waited = time.monotonic() + pause - started_at
-                    if not known or not exc.retryable or waited > patience:
-                        self._give_up(exc, known)
-                        return None
-                    logger.debug("host %s: %s; trying again in %.1f s", self.name, exc, pause)
-                    self._changed.wait_for(lambda: self._session.closed, pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
-
-    def _open_once(self) -> Link:
-        link = self._machine.open()
-        client = self.client(link)
-        try:
-            info = client.info()
-        except HostError:
-            link.close()
-            raise
-        finally:
-            client.close()
-        with self._session.lock:
-            if self._agent_id not in (None, link.agent_id):
-                # Its journal is gone, and with it all that was handed to it.
-                self._outbox.clear()
-                self._session.host_failed(self.name, HostLost("its agent is a new one", host=self.name))
-            if self._agent_id != link.agent_id:
-                self._agent_id, self._acknowledged = link.agent_id, 0
-                self._known_jobs.clear()
-                self._known_blobs.clear()
-            self._cursor = self._acknowledged
-            self._bodies.clear()
-            self._link = link
-            self._session.host_ready(self.name, int(info["processes"]))
-        return link
-
-    def _give_up(self, error: HostError, known: bool) -> None:
-        if known and error.retryable:
-            lost = HostLost(f"lost during the job: {error.args[0]}", host=self.name, phase=error.phase)
-            lost.__cause__ = error
-            error = lost
-        self._failed = error
-        self._agent_id = None
+    def clear(self) -> None:
+        """Send none of it."""
         self._outbox.clear()
-        self._adoption.fail(error)
-        self._session.host_failed(self.name, error)
+        self.repeats = False
 
-    # -- collecting --
+    def forget_agent(self) -> None:
+        """The agent is another one: it knows nothing, and nothing that was to be sent is for it."""
+        self.clear()
+        self._done_jobs.clear()
+        self._known_jobs.clear()
+        self._known_blobs.clear()
 
-    def _collect(self, link: Link) -> None:
-        """Poll for results until the link breaks or the session is closed."""
-        client = self.client(link)
-        try:
-            while True:
-                with self._session.lock:
-                    self._changed.wait_for(lambda: self._must_poll(link))
-                    if self._session.closed or self._link is not link:
-                        return
-                    after, (ack, release) = self._cursor, self._due()
-                header, records = client.results(self._session.session_id, after, ack, _POLL, release)
-                with self._session.lock:
-                    self._cursor = max(self._cursor, int(header["cursor"]))
-                    self._acknowledged = max(self._acknowledged, ack)
-                self._hand_over(records)
-                self._session.calls_running((job, number) for job, number in header["running"])
-                self._session.load_reported(self.name, header["waiting"])
-        finally:
-            client.close()
+    # -- the thread --
 
-    def _must_poll(self, link: Link) -> bool:
-        if self._session.closed or self._link is not link:
-            return True
-        now = time.monotonic()
-        if self._session.has_work(self.name):
-            self._worked_at = now
-        return now - self._worked_at < _LINGER
-
-    def _due(self) -> tuple[int, list[str]]:
-        """Up to where results are to be acknowledged now, and which jobs to be released."""
-        now, ack = time.monotonic(), self._ack()
-        enough = ack - self._acknowledged >= _ACK_RESULTS or now - self._acknowledged_at >= _ACK_INTERVAL
-        if self._session.options.nested or not enough:
-            return 0, []
-        self._acknowledged_at = now
-        release, self._done_jobs = self._done_jobs, []
-        return ack, release
-
-    def _ack(self) -> int:
-        """Everything up to this cursor is here, bodies included."""
-        return min((record.seq for record in self._bodies), default=self._cursor + 1) - 1
-
-    def _hand_over(self, records: Sequence[ResultRecord]) -> None:
-        self._session.results_came(self.name, [(r, r.body) for r in records if r.body is not None])
-        large = [record for record in records if record.body is None]
-        if large:
-            with self._session.lock:
-                self._bodies.extend(large)
-                self._spawn("bodies", self._fetch_bodies)
-                self._changed.notify_all()
-
-    def _fetch_bodies(self) -> None:
-        while True:
-            link = self.wait_for_link(lambda: bool(self._bodies))
-            if link is None:
-                return
-            client = self.client(link)
+    def run(self) -> None:
+        """Send what is there, and what comes, until the session is closed."""
+        runner = self._runner
+        while (link := runner.wait_for_link(lambda: bool(self._outbox or self._done_jobs))) is not None:
+            client = runner.client(link)
             try:
-                while self._link is link and self._bodies:
-                    self._fetch_body(client, self._bodies[0])
+                while (item := self._next(link)) is not None:
+                    self._deliver(client, link, item)
             except HostError as exc:
-                logger.debug("host %s: fetching a large result failed: %s", self.name, exc)
-                self.broke(link)
+                runner.broke(link, exc)
             finally:
                 client.close()
 
-    def _fetch_body(self, client: AgentClient, record: ResultRecord) -> None:
-        try:
-            body = client.body(record.seq)
-        except Refused as exc:
-            self._session.calls_refused(self.name, record.job, [record.number], exc)
-        else:
-            self._session.results_came(self.name, [(record, body)])
+    def _next(self, link: Link) -> _Item | None:
+        """What is to be sent next; None when the link is another one now."""
         with self._session.lock:
-            if self._bodies and self._bodies[0] is record:
-                self._bodies.popleft()
-            self._changed.notify_all()
+            while not self._runner.is_off(link):
+                if self._outbox:
+                    self.repeats = self._outbox[0].tried
+                    return self._outbox[0]
+                left = None
+                if self._done_jobs:
+                    left = (
+                        0.0 if self._session.closing else self._done_at + _RELEASE_INTERVAL - time.monotonic()
+                    )
+                    if left <= 0:
+                        self._releasing, self._done_jobs = self._done_jobs, []
+                        return _Release(self._releasing)
+                self._runner.changed.wait(left)
+        return None
 
-    # -- sending --
-
-    def _send_all(self) -> None:
-        while True:
-            link = self.wait_for_link(lambda: bool(self._outbox))
-            if link is None:
-                return
-            client = self.client(link)
-            try:
-                while self._send_next(client, link):
-                    pass
-            except HostLost as exc:
-                logger.debug("host %s: sending failed: %s", self.name, exc)
-                self.broke(link)
-            finally:
-                client.close()
-
-    def _send_next(self, client: AgentClient, link: Link) -> bool:
-        """Deliver what is first in the outbox; False when the link is another one now."""
-        with self._session.lock:
-            self._changed.wait_for(
-                lambda: self._session.closed or self._link is not link or bool(self._outbox)
-            )
-            if self._session.closed or self._link is not link:
-                return False
-            item = self._outbox[0]
+    def _deliver(self, client: AgentClient, link: Link, item: _Item) -> None:
+        again, item.tried = item.tried, True
         if isinstance(item, _Submit):
             self._submit(client, link, item)
         elif isinstance(item, _Revoke):
-            self._session.calls_revoked(self.name, item.job, client.revoke(item.job, item.count))
+            self._revoke(client, link, item, again)
+        elif isinstance(item, _Cancel):
+            self._cancel(client, item)
         else:
-            client.cancel(item.job, item.numbers)
+            self._release(client, item)
         with self._session.lock:
+            self.repeats = False
             # A cancellation may have come before it, and a loss of the host emptied the box.
             if item in self._outbox:
                 self._outbox.remove(item)
-            self._changed.notify_all()
-        return True
+            self._runner.changed.notify_all()
+
+    def _revoke(self, client: AgentClient, link: Link, item: _Revoke, again: bool) -> None:
+        numbers: list[int] = []
+        if again:
+            # The answer was lost, so nobody knows what the host gave back. It is sent all that it has
+            # to have, and takes what it lacks.
+            held = self._session.calls_on(self._runner.name, item.job)
+            self._submit(client, link, _Submit(item.job, held))
+        else:
+            try:
+                numbers = client.revoke(item.job, item.count)
+            except Refused as exc:
+                logger.debug("host %s gives no calls back: %s", self._runner.name, exc)
+        self._session.calls_revoked(self._runner.name, item.job, numbers)
+
+    def _cancel(self, client: AgentClient, item: _Cancel) -> None:
+        try:
+            client.cancel(item.job, item.numbers)
+        except Refused as exc:
+            # Their futures have ended; whatever the host does with them is not missed here.
+            logger.debug("host %s does not cancel: %s", self._runner.name, exc)
+
+    def _release(self, client: AgentClient, item: _Release) -> None:
+        try:
+            client.release(item.jobs)
+        except Refused as exc:
+            logger.debug("host %s does not release jobs: %s", self._runner.name, exc)
+        except HostError:
+            with self._session.lock:
+                again = [job for job in self._releasing if self._session.job_state(job) is None]
+                self._done_jobs[:0] = again
+            raise
+        finally:
+            with self._session.lock:
+                self._releasing = []
+
+    # -- submissions --
 
     def _submit(self, client: AgentClient, link: Link, item: _Submit) -> None:
-        position = 0
-        while position < len(item.numbers):
-            numbers = item.numbers[position : position + _BATCH_CALLS]
-            calls = self._payloads(item.job, numbers)
-            position += len(numbers)
-            if calls:
+        name, failures = self._runner.name, 0
+        while True:
+            calls, position = self._batch(item)
+            if not calls:
+                return
+            numbers = [number for number, _ in calls]
+            try:
                 self._submit_batch(client, link, item.job, calls)
+            except Refused as exc:
+                if exc.kind == Problem.DRAINING:
+                    raise HostLost("the agent is ending", host=name, phase="submit") from exc
+                failures += 1
+                if exc.kind in (Problem.MISSING_BLOBS, Problem.UNKNOWN_JOB) and failures < _TRIES:
+                    self._agent_forgot(item)
+                    continue
+                self._session.calls_refused(name, item.job, numbers, exc)
+            except HostDiskFull as exc:
+                self._session.calls_refused(name, item.job, numbers, exc)
+            else:
+                failures = 0
+            item.position = position
 
-    def _payloads(self, job: str, numbers: Sequence[int]) -> list[tuple[int, bytes]]:
+    def _batch(self, item: _Submit) -> tuple[list[tuple[int, bytes]], int]:
+        """The next calls that have not ended, with their data, and the position after them."""
         with self._session.lock:
-            state = self._session.job_state(job)
-            if state is None:
-                return []
-            return [(n, state.payloads[n]) for n in numbers if n in state.payloads]
+            state = self._session.job_state(item.job)
+            payloads = {} if state is None else state.payloads
+            calls: list[tuple[int, bytes]] = []
+            size, position = 0, item.position
+            while position < len(item.numbers) and len(calls) < _BATCH_CALLS and size < _BATCH_BYTES:
+                number = item.numbers[position]
+                position += 1
+                payload = payloads.get(number)
+                if payload is not None:
+                    calls.append((number, payload))
+                    size += len(payload)
+            return calls, position
 
     def _submit_batch(
         self, client: AgentClient, link: Link, job: str, calls: Sequence[tuple[int, bytes]]
     ) -> None:
-        for tries in range(_TRIES):
-            pieces, blobs = self._head(job, link)
-            # Before, not after: the first results may be here before the answer is.
-            self._session.calls_sent(job, [number for number, _ in calls])
-            try:
-                client.submit([*pieces, *protocol.calls_frame(job, calls)])
-            except Refused as exc:
-                again = exc.kind in (Problem.MISSING_BLOBS, Problem.UNKNOWN_JOB) and tries < _TRIES - 1
-                if again:
-                    self._forget(job)
-                    continue
-                if exc.kind == Problem.DRAINING:
-                    raise HostLost("the agent is ending", host=self.name, phase="submit") from exc
-                self._session.calls_refused(self.name, job, [number for number, _ in calls], exc)
-            except HostLost:
-                raise
-            except HostError as exc:
-                self._session.calls_refused(self.name, job, [number for number, _ in calls], exc)
-            else:
-                with self._session.lock:
-                    self._known_jobs.add(job)
-                    self._known_blobs.update(blobs)
-            return
+        pieces, blobs = self._head(job, link)
+        # Before, not after: the first results may be here before the answer is.
+        self._session.calls_sent(job, [number for number, _ in calls])
+        client.submit([*pieces, *protocol.calls_frame(job, calls)])
+        with self._session.lock:
+            # Unless all has ended meanwhile, which would have been said to the agent if it were known.
+            self._known_jobs.add(job)
+            self._known_blobs.update(blobs)
+            if self._session.job_state(job) is None:
+                self.job_done(job)
 
     def _head(self, job: str, link: Link) -> tuple[list[bytes], list[str]]:
         """The frames that have to come before the calls: the job, and blobs that are not there yet."""
@@ -448,7 +298,375 @@ class HostRunner:
             pieces += protocol.blob_frame(blob.sha256, blob.data)
         return [*pieces, protocol.frame_head(spec.to_json(), 0)], [blob.sha256 for blob in missing]
 
-    def _forget(self, job: str) -> None:
+    def _agent_forgot(self, item: _Submit) -> None:
+        """The agent lacks the job or its blobs: it is told again of all that it has to have."""
         with self._session.lock:
-            self._known_jobs.discard(job)
+            if item.job in self._known_jobs:
+                item.numbers, item.position = self._session.calls_on(self._runner.name, item.job), 0
+            self._known_jobs.discard(item.job)
             self._known_blobs.clear()
+
+
+_POLL = 2.0
+"""Seconds that a poll for results stays open; after that it also tells what runs and waits."""
+_LINGER = 30.0
+"""Seconds without work during which polls go on, so that the next call finds one open."""
+_ACK_INTERVAL = 0.5
+_ACK_RESULTS = 5000
+"""Results are acknowledged after so many seconds or results, not one by one."""
+
+
+class Collector:
+    """Collects the results of a host, and acknowledges them."""
+
+    def __init__(self, runner: HostRunner) -> None:
+        self._runner = runner
+        self._session = runner.session
+        self._cursor = 0
+        self._acknowledged = 0
+        self._acknowledged_at = 0.0
+        self._worked_at = 0.0
+        self._bodies: deque[ResultRecord] = deque()
+
+    def start_over(self, is_new: bool) -> None:
+        """There is a new link, to a new agent or to the one of before."""
+        if is_new:
+            self._acknowledged = 0
+        self._cursor = self._acknowledged
+        self._bodies.clear()
+
+    def collect(self, link: Link) -> None:
+        """Poll for results until the link breaks or the session is closed. Raises HostError."""
+        client = self._runner.client(link)
+        try:
+            while self._poll(client, link):
+                pass
+        finally:
+            client.close()
+
+    def _poll(self, client: AgentClient, link: Link) -> bool:
+        runner, session = self._runner, self._session
+        with session.lock:
+            runner.changed.wait_for(lambda: self._must_poll(link))
+            if runner.is_off(link):
+                return False
+            after, ack = self._cursor, self._due()
+        header, records = client.results(session.session_id, after, ack, _POLL)
+        with session.lock:
+            if runner.is_off(link):
+                return False
+            self._cursor = max(self._cursor, int(header["cursor"]))
+            self._acknowledged = max(self._acknowledged, ack)
+        self._hand_over(records)
+        session.calls_running((job, number) for job, number in header["running"])
+        session.load_reported(runner.name, header["waiting"], int(header["free"]))
+        return True
+
+    def _must_poll(self, link: Link) -> bool:
+        if self._runner.is_off(link):
+            return True
+        now = time.monotonic()
+        if self._session.has_work(self._runner.name):
+            self._worked_at = now
+        return now - self._worked_at < _LINGER
+
+    def _due(self) -> int:
+        """Up to where results are to be acknowledged now; 0 when nothing is."""
+        now, ack = time.monotonic(), self._ack()
+        enough = ack - self._acknowledged >= _ACK_RESULTS or now - self._acknowledged_at >= _ACK_INTERVAL
+        # A call that is sent a second time must not find its result gone, or it would run again.
+        if self._session.options.nested or self._runner.sender.repeats or not enough:
+            return 0
+        self._acknowledged_at = now
+        return ack
+
+    def _ack(self) -> int:
+        """Everything up to this cursor is here, bodies included."""
+        return min((record.seq for record in self._bodies), default=self._cursor + 1) - 1
+
+    def _hand_over(self, records: Sequence[ResultRecord]) -> None:
+        self._session.results_came(self._runner.name, [(r, r.body) for r in records if r.body is not None])
+        large = [r for r in records if r.body is None and self._session.is_awaited(r.job, r.number)]
+        if large:
+            with self._session.lock:
+                self._bodies.extend(large)
+                self._runner.spawn("bodies", self._fetch_bodies)
+                self._runner.changed.notify_all()
+
+    def _fetch_bodies(self) -> None:
+        while (link := self._runner.wait_for_link(lambda: bool(self._bodies))) is not None:
+            client = self._runner.client(link)
+            try:
+                while (record := self._next_body(link)) is not None:
+                    self._fetch_body(client, record)
+            except HostError as exc:
+                self._runner.broke(link, exc)
+            finally:
+                client.close()
+
+    def _next_body(self, link: Link) -> ResultRecord | None:
+        with self._session.lock:
+            return None if self._runner.is_off(link) or not self._bodies else self._bodies[0]
+
+    def _fetch_body(self, client: AgentClient, record: ResultRecord) -> None:
+        name = self._runner.name
+        try:
+            body = client.body(record.seq)
+        except Refused as exc:
+            self._session.calls_refused(name, record.job, [record.number], exc)
+        else:
+            self._session.results_came(name, [(record, body)])
+        with self._session.lock:
+            if self._bodies and self._bodies[0] is record:
+                self._bodies.popleft()
+            self._runner.changed.notify_all()
+
+
+_STEADY = 5.0
+"""Seconds after which a link counts as one that works: the next trouble is a new one."""
+_RELEASE_PATIENCE = 1.0
+"""Seconds that closing waits for the agent to have heard of jobs that it may forget."""
+
+
+class HostRunner:
+    """Carries out for one host what its session decides."""
+
+    def __init__(self, machine: Machine, session: RemoteSession) -> None:
+        self.name = machine.name
+        self.session = session
+        self.changed = session.changed
+        self.sender = Sender(self)
+        self.collector = Collector(self)
+        self.adoption = Adoption(self)
+        self._machine = machine
+        self._link: Link | None = None
+        self._agent_id: str | None = None
+        self._known = False
+        """Whether it was ready since it was first tried, or tried again after it had been given up."""
+        self._failed: HostError | None = None
+        self._trouble: HostError | None = None
+        """What the last link broke with."""
+        self._patience = Patience()
+        self._threads: dict[str, threading.Thread] = {}
+
+    # -- what the session asks for, under its lock --
+
+    @property
+    def in_use(self) -> bool:
+        """Whether the host is ready or may become so."""
+        return self._failed is None
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a link to its agent."""
+        return self._link is not None
+
+    def wake(self) -> bool:
+        """See that the threads run; whether the host had been given up and is tried again."""
+        again = self._failed is not None
+        self._failed = None
+        self.spawn("link", self._keep_link)
+        self.spawn("send", self.sender.run)
+        return again
+
+    def adopt(self, futures: Sequence[ResponseFuture]) -> None:
+        """Collect the results of futures that a function made on this host."""
+        self.adoption.add(futures)
+        self.spawn("adopted", self.adoption.run)
+        self.changed.notify_all()
+
+    def retire(self, error: HostError) -> None:
+        """Open no further link, and send nothing more: the host is being dismantled."""
+        self._failed, self._known = error, False
+        self.sender.clear()
+        self.adoption.fail(error)
+        self._threads.pop("link", None)
+        self.changed.notify_all()
+
+    # -- what others ask for --
+
+    def drain(self, patience: float) -> None:
+        """Wait until everything was sent, or the host was given up."""
+        with self.session.lock:
+            self.changed.wait_for(lambda: self._failed is not None or self.sender.is_empty, patience)
+            # Without a link, the jobs go with the agent.
+            self.changed.wait_for(
+                lambda: self._failed is not None or self._link is None or self.sender.is_released,
+                min(patience, _RELEASE_PATIENCE),
+            )
+
+    def dismantle(self) -> None:
+        """End the agent. Raises HostError."""
+        with self.session.lock:
+            link = self._link
+        link = link or self._machine.open()
+        client = self.client(link)
+        try:
+            client.dismantle()
+        finally:
+            client.close()
+            self.broke(link, HostLost("dismantled", host=self.name))
+
+    def close(self) -> None:
+        """Close the link; the session is closed."""
+        with self.session.lock:
+            link, self._link = self._link, None
+        if link is not None:
+            link.close()
+
+    # -- what the threads ask for --
+
+    def client(self, link: Link) -> AgentClient:
+        """A connection of one's own to the agent."""
+        return AgentClient(link.opener, link.token, self.name)
+
+    def wait_for_link(self, wanted: Callable[[], bool]) -> Link | None:
+        """Wait until there is a link and ``wanted()`` holds; None when the session was closed."""
+        with self.session.lock:
+            self.changed.wait_for(lambda: self.session.closed or (self._link is not None and wanted()))
+            return None if self.session.closed else self._link
+
+    def is_off(self, link: Link) -> bool:
+        """Whether a link is not the one to be used any more."""
+        return self.session.closed or self._link is not link
+
+    def broke(self, link: Link, why: HostError) -> None:
+        """A link does not work any more."""
+        with self.session.lock:
+            if self._link is link:
+                logger.debug("host %s: the link broke: %s", self.name, why)
+                self._link, self._trouble = None, why
+                self.changed.notify_all()
+        link.close()
+
+    def spawn(self, name: str, target: Callable[[], None]) -> None:
+        """Have a thread run ``target``, unless one does already."""
+        thread = self._threads.get(name)
+        if thread is None or not thread.is_alive():
+            thread = threading.Thread(
+                target=self._guard, args=(name, target), name=f"{name} {self.name}", daemon=True
+            )
+            self._threads[name] = thread
+            thread.start()
+
+    def _guard(self, name: str, target: Callable[[], None]) -> None:
+        try:
+            target()
+        except Exception as exc:  # The top of a thread: the error goes to the calls.
+            logger.debug("host %s: the thread %r failed", self.name, name, exc_info=True)
+            what = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
+            error = HostError(
+                f"an error that should not occur, in the thread {name!r}: {what}", host=self.name
+            )
+            error.__cause__ = exc
+            self._fail(name, error)
+
+    def _fail(self, name: str, error: HostError) -> None:
+        with self.session.lock:
+            if self._threads.get(name) is threading.current_thread():
+                del self._threads[name]
+            link, self._link = self._link, None
+            if not self.session.closed:
+                self._give_up(error)
+        if link is not None:
+            link.close()
+
+    # -- the link --
+
+    def _keep_link(self) -> None:
+        while (link := self._open()) is not None:
+            opened_at = time.monotonic()
+            try:
+                self.collector.collect(link)
+            except HostError as exc:
+                self.broke(link, exc)
+            with self.session.lock:
+                if time.monotonic() - opened_at > _STEADY:
+                    self._patience.worked()
+                self._wait_for_work()
+                trouble = self._trouble
+            if trouble is None or not self._is_worth_trying(trouble):
+                return
+
+    def _wait_for_work(self) -> None:
+        """Without work there is no hurry: the agent may have ended because its time had come."""
+
+        def has_work() -> bool:
+            return not self.sender.is_empty or self.session.has_work(self.name) or self.adoption.pending
+
+        if not has_work():
+            self._patience.worked()
+            self.changed.wait_for(lambda: self._is_over() or has_work())
+
+    def _is_over(self) -> bool:
+        """Whether this thread is not to keep the link any more."""
+        return self.session.closed or self._threads.get("link") is not threading.current_thread()
+
+    def _open(self) -> Link | None:
+        """Open the link, trying again for a while if the host was ready before."""
+        while True:
+            try:
+                return self._open_once()
+            except HostError as exc:
+                trouble = exc
+            if not self._is_worth_trying(trouble):
+                return None
+
+    def _is_worth_trying(self, trouble: HostError) -> bool:
+        """Whether to open a link again, decided after a pause; if it isn't, the host was given up."""
+        options = self.session.options
+        with self.session.lock:
+            if self._is_over():
+                return False
+            limit = options.lost_after if self.session.any_ready() else options.last_lost_after
+            # An agent that answered before and refuses now may be about to be started again.
+            retryable = self._known and (trouble.retryable or isinstance(trouble, AgentError))
+            pause = self._patience.failed(time.monotonic(), limit) if retryable else None
+            if pause is None:
+                self._give_up(trouble)
+                return False
+            if pause:
+                logger.debug("host %s: %s; trying again in %.1f s", self.name, trouble, pause)
+                self.changed.wait_for(self._is_over, pause)
+            return not self._is_over()
+
+    def _open_once(self) -> Link | None:
+        """Open the link; None when it is not wanted any more. Raises HostError."""
+        link = self._machine.open()
+        client = self.client(link)
+        try:
+            info = client.info()
+        except BaseException:
+            link.close()
+            raise
+        finally:
+            client.close()
+        with self.session.lock:
+            if self._is_over():
+                link.close()
+                return None
+            is_new = self._agent_id != link.agent_id
+            replaced = is_new and self._agent_id is not None
+            if is_new:
+                self._agent_id = link.agent_id
+                self.sender.forget_agent()
+            if replaced:
+                # The journal of the old one is gone, and with it all that was handed to it.
+                self.adoption.fail(HostLost("its agent is a new one and has no calls", host=self.name))
+            self.collector.start_over(is_new)
+            self._link, self._known, self._trouble = link, True, None
+            self.session.host_ready(self.name, int(info["processes"]), empty=replaced)
+        return link
+
+    def _give_up(self, error: HostError) -> None:
+        if self._known and error.retryable:
+            lost = HostLost(f"lost during the job: {error.args[0]}", host=self.name, phase=error.phase)
+            lost.__cause__ = error
+            error = lost
+        self._failed, self._known = error, False
+        self._patience.worked()
+        self.sender.clear()
+        # This thread is about to end: if the host is tried again, another one does so.
+        self._threads.pop("link", None)
+        self.adoption.fail(error)
+        self.session.host_failed(self.name, error)
