@@ -222,7 +222,7 @@ class Pool:
                 os.read(self._wake_read, 4096)
             elif isinstance(key.data, Zygote):
                 zygotes.append(key.data)
-            elif self._processes.get(key.data.worker) is key.data:
+            elif key.data.worker in self._processes:
                 self._read_results(key.data)
         # A worker's reports come before the news of its end. A thread that wanted to start a worker may
         # have noticed the end of a zygote since.
@@ -355,6 +355,7 @@ class Pool:
         zygote.close()
         words = zygote.last_words()
         how = f"{zygote.executable} ended" + (f": {words}" if words else "")
+        self._plan_again = True
         for process in [p for p in self._processes.values() if p.zygote is zygote]:
             _kill(process.pid)
             self._worker_exited(process.worker, how, 0, blameless=True)
@@ -424,6 +425,7 @@ class Pool:
         except OSError as exc:
             self._scheduler.not_started(action.worker)
             self._worker_exited(action.worker, f"{spec.runtime} can't be started: {exc}", 0)
+            self._plan_again = True
             return
         finally:
             results_far.close()
@@ -431,15 +433,19 @@ class Pool:
         self._selector.register(results, selectors.EVENT_READ, process)
 
     def _fork(self, process: _Process, executable: str, order: dict[str, Any], fds: Sequence[int]) -> None:
-        zygote = self._zygote(executable)
-        try:
-            process.pid = zygote.fork(order, fds)
-        except (BrokenPipeError, ConnectionResetError):
-            # It has ended, and the news of it was not heard yet.
-            self._zygote_ended(zygote)
+        words = ""
+        for _ in range(2):
             zygote = self._zygote(executable)
-            process.pid = zygote.fork(order, fds)
-        process.zygote = zygote
+            try:
+                process.pid = zygote.fork(order, fds)
+            except (BrokenPipeError, ConnectionResetError):
+                # It has ended, and the news of it was not heard yet.
+                self._zygote_ended(zygote)
+                words = zygote.last_words()
+            else:
+                process.zygote = zygote
+                return
+        raise OSError(f"it ended at once: {words}" if words else "it ended at once")
 
     def _order(self, worker: int, spec: JobSpec, folder: Path) -> dict[str, Any]:
         env = {

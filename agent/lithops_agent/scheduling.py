@@ -34,7 +34,7 @@ _LINGER = 0.5
 _BLAMELESS_RETRIES = 2
 _BEFORE = "ended before it began"
 _BARREN_LIMIT = 3
-"""So many workers in a row that died before they began a call, and the job is given up."""
+"""So many workers, each started after the one before had died, that began no call: the job is given up."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +99,8 @@ class _Job:
     attempts: dict[int, int] = dataclasses.field(default_factory=dict)
     mean: float | None = None
     barren: int = 0
+    barren_until: int = 0
+    """The last worker that had been started when a barren one was counted."""
     last_served_at: float = 0.0
 
 
@@ -441,9 +443,10 @@ class Scheduler:
             del self._jobs[job.job]
 
     def _barren(self, w: _Worker, how: str) -> list[Fail | None]:
-        if w.begun_any or w.retired or w.killed_for is not None:
+        if w.begun_any or w.retired or w.killed_for is not None or w.worker <= w.job.barren_until:
             return []
         w.job.barren += 1
+        w.job.barren_until = self._next_worker
         if w.job.barren < _BARREN_LIMIT:
             return []
         why = f"{w.job.barren} workers in a row ended before they began a call: {how}"

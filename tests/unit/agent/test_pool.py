@@ -122,12 +122,14 @@ def test_a_result_that_can_not_be_pickled(shop: Workshop) -> None:
     ("how", "name"), [("sys.exit", "builtins.SystemExit"), ("interrupt", "builtins.KeyboardInterrupt")]
 )
 def test_a_call_that_wants_to_end_the_interpreter_ends_only_itself(
-    shop: Workshop, how: str, name: str
+    tmp_path: Path, how: str, name: str
 ) -> None:
+    shop = Workshop(tmp_path, processes=1)
+    shop.pool.start()
     results = shop.wait(shop.submit(functions.leave, [(how,), ("stay",), (how,), ("stay",)]))
+    shop.pool.stop()
     assert [results.account(number)["type"] for number in (0, 2)] == [name, name]
-    assert all(results.value(number) for number in (1, 3))
-    assert results.stat(0)["worker_pid"] in (results.value(1), results.value(3))
+    assert {results.value(1), results.value(3)} == {results.stat(0)["worker_pid"]}
 
 
 def test_data_that_can_not_be_unpickled_fail_their_call(shop: Workshop) -> None:
@@ -313,14 +315,21 @@ def test_calls_that_wait_for_calls_of_their_own_do_not_keep_these_from_running(
 # ---- interpreters -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("runtime", "why"),
-    [("/no/such/python", "/no/such/python can't be started"), ("/bin/false", "/bin/false ended")],
-)
-def test_a_runtime_that_can_not_be_started_fails_the_job_and_says_why(
-    shop: Workshop, runtime: str, why: str
-) -> None:
-    results = shop.wait(shop.submit(functions.double, [(1,), (2,)], runtime=runtime))
+def test_a_runtime_that_is_not_there_fails_the_job_and_is_named(shop: Workshop) -> None:
+    results = shop.wait(shop.submit(functions.double, [(1,), (2,)], runtime="/no/such/python"))
     assert {results.status(number) for number in (0, 1)} == {Status.WORKER_DIED}
-    assert why in results.why(0)
+    assert "/no/such/python can't be started: [Errno 2] No such file" in results.why(0)
+    assert shop.run(functions.double, 4).value() == 8
+
+
+def test_a_runtime_that_ends_at_once_fails_the_job_and_its_words_are_told(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    runtime = tmp_path / "python"
+    runtime.write_text("#!/bin/sh\necho I am not well >&2\nexit 1\n")
+    runtime.chmod(0o755)
+    results = shop.wait(shop.submit(functions.double, [(1,), (2,)], runtime=str(runtime)))
+    assert {results.status(number) for number in (0, 1)} == {Status.WORKER_DIED}
+    assert str(runtime) in results.why(0)
+    assert "I am not well" in results.why(0)
     assert shop.run(functions.double, 4).value() == 8

@@ -60,6 +60,13 @@ def test_calls_that_kill_their_zygote_again_and_again_are_given_up(shop: Worksho
     assert shop.run(functions.double, 3).value() == 6
 
 
+def test_a_runtime_that_is_not_there_is_told_by_an_agent_that_runs_nothing_else(shop: Workshop) -> None:
+    """Nothing wakes the pool in this case but its own plan."""
+    results = shop.run(functions.double, 1, runtime="/no/such/python")
+    assert results.status() == Status.WORKER_DIED
+    assert "/no/such/python can't be started" in results.why()
+
+
 def test_an_idle_zygote_ends_and_a_later_call_has_a_new_one(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
