@@ -138,6 +138,7 @@ class ResponseFuture(CallRecord):
         if check_only and not self._form:
             return None
         self._await(timeout)
+        self._see()
         if self._failed and throw_except:
             self._throw()
         if self._state == State.Ready:
@@ -166,6 +167,7 @@ class ResponseFuture(CallRecord):
         """
         self._await(timeout)
         self._decode()
+        self._see()
         if self._failed:
             return self._throw() if throw_except else None
         children = self._follow()

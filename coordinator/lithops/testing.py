@@ -24,7 +24,7 @@ class FakeSession:
     """Runs calls in this process: as they are submitted, in threads, or when `run` is called.
 
     ``how`` may be changed later. What it was asked for is in ``jobs``, ``submitted``, ``cancelled``,
-    ``adopted``, ``dismantled`` and ``closed``. What is adopted ends by ``adopted_outcome``, where given.
+    ``adopted``, ``seen``, ``dismantled`` and ``closed``. What is adopted ends by ``adopted_outcome``, where given.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class FakeSession:
         self.submitted: list[tuple[Job, ResponseFuture, bytes]] = []
         self.cancelled: list[ResponseFuture] = []
         self.adopted: list[tuple[ResponseFuture, str]] = []
+        self.seen: list[str] = []
         self.dismantled = 0
         self.closed = 0
 
@@ -85,6 +86,10 @@ class FakeSession:
         if self._adopted_outcome is not None:
             for future in futures:
                 future._on_outcome(self._adopted_outcome(future))
+
+    def job_seen(self, job_key: str) -> None:
+        """Remember."""
+        self.seen.append(job_key)
 
     def dismantle(self) -> None:
         """Count."""

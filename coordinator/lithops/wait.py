@@ -202,6 +202,7 @@ class Gathering:
                 future._decode()
             elif future._state == "Ready":
                 future._state = "Success"
+            future._see()
             if self._throw and future._failed and not self._known(future):
                 future._throw()
 

@@ -159,6 +159,9 @@ class RemoteSession:
                 self._assignment.host_wanted(host)
             runner.adopt(futures)
 
+    def job_seen(self, job_key: str) -> None:
+        """The program has been told how all calls of a job ended."""
+
     def dismantle(self) -> None:
         """End the agents of all hosts now. Calls that have not ended are cancelled.
 

@@ -147,6 +147,7 @@ class OrderDraft:
             runtime_memory=order.runtime_memory,
             execution_timeout=order.timeout,
             created_at=order.created_at,
+            total_calls=len(order.items),
             stats=stats,
             session=session,
             queue=queue,

@@ -26,7 +26,8 @@ class JobInfo:
 
     ``session`` is None for a future that came from elsewhere and was not adopted. ``created_at`` is
     in seconds since the epoch, as is what ``clock`` gives. ``stats`` are numbers of the job by their
-    Lithops names.
+    Lithops names. ``total_calls`` and ``seen`` tell whether the program has been told how all calls
+    ended: then nobody else will ask for the results of the job.
     """
 
     __slots__ = (
@@ -39,8 +40,10 @@ class JobInfo:
         "queue",
         "runtime_memory",
         "runtime_name",
+        "seen",
         "session",
         "stats",
+        "total_calls",
     )
 
     def __init__(
@@ -53,6 +56,7 @@ class JobInfo:
         runtime_memory: Optional[int] = None,
         execution_timeout: Optional[float] = None,
         created_at: float = 0.0,
+        total_calls: int = 0,
         stats: Optional[Mapping[str, float]] = None,
         session: Optional[Session] = None,
         queue: Optional[Queue] = None,
@@ -65,6 +69,8 @@ class JobInfo:
         self.runtime_memory = runtime_memory
         self.execution_timeout = execution_timeout
         self.created_at = created_at
+        self.total_calls = total_calls
+        self.seen = 0
         self.stats = dict(stats or {})
         self.session = session
         self.queue = queue
@@ -74,7 +80,7 @@ class JobInfo:
         return _rebuild, ({name: getattr(self, name) for name in self.__slots__ if name not in _LOCAL},)
 
 
-_LOCAL = ("clock", "queue", "session")
+_LOCAL = ("clock", "queue", "seen", "session")
 """What belongs to one process."""
 
 

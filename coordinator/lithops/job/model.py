@@ -78,6 +78,9 @@ class Session(Protocol):
     def adopt(self, futures: Sequence[ResponseFuture], host: str) -> None:
         """Collect the results of futures that a function made, on the host where it ran."""
 
+    def job_seen(self, job_key: str) -> None:
+        """The program has been told how all calls of a job ended: hosts may forget it."""
+
     def dismantle(self) -> None:
         """End the agents (and machines, where the backend says so) of all hosts now."""
 

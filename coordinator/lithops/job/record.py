@@ -57,6 +57,7 @@ class CallRecord:
         "_produce_output",
         "_read",
         "_read_at",
+        "_seen",
         "_state",
         "_stats",
         "_submitted_at",
@@ -78,6 +79,7 @@ class CallRecord:
         self._watchers: Optional[tuple[Watcher, ...]] = None
         self._produce_output = True
         self._read = False
+        self._seen = False
 
     # ---- who it is ----------------------------------------------------------------------------------
 
@@ -133,6 +135,20 @@ class CallRecord:
     @property
     def _may_have_children(self) -> bool:
         return self._children is ...
+
+    def _see(self) -> None:
+        """The program has been told how the call ended; with the last one, its hosts may forget the job."""
+        if self._seen:
+            return
+        info = self._info
+        with lock:
+            if self._seen:
+                return
+            self._seen = True
+            info.seen += 1
+            all_seen = info.seen == info.total_calls
+        if all_seen and info.session is not None:
+            info.session.job_seen(self.job_key)
 
     # ---- what it was told ---------------------------------------------------------------------------
 

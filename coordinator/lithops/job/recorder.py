@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import cloudpickle
 
 _CYTHON = "cython_function_or_method"
+_NO_FILE = "<dynamic-code>"
 _imports: WeakKeyDictionary[CodeType, frozenset[str]] = WeakKeyDictionary()
 """The modules that a piece of code imports: reading bytecode is slow, and code never changes."""
 
@@ -33,6 +34,8 @@ class Recorder(cloudpickle.Pickler):  # type: ignore[misc]
             self._note(obj.__module__)
         elif isinstance(obj, (type, BuiltinFunctionType)) or type(obj).__name__ == _CYTHON:
             self._note(obj.__module__)
+        elif isinstance(obj, CodeType):
+            return _reduce_code(obj)
         else:
             # Attributes of the object itself are not asked for: they may have effects.
             self._note(type(obj).__module__)
@@ -41,6 +44,15 @@ class Recorder(cloudpickle.Pickler):  # type: ignore[misc]
     def _note(self, name: Any) -> None:
         if isinstance(name, str):
             self.modules.add(name.partition(".")[0])
+
+
+def _reduce_code(code: CodeType) -> Any:
+    """As cloudpickle does it, but with the name of the file, by which a traceback tells where it was.
+
+    Cloudpickle 3.1.2 and later put a placeholder in its place, so that pickles do not depend on it.
+    """
+    make, parts = cloudpickle.Pickler.dispatch_table[CodeType](code)
+    return make, tuple(code.co_filename if type(p) is str and p == _NO_FILE else p for p in parts)
 
 
 def imports_of(code: CodeType) -> frozenset[str]:

@@ -39,6 +39,7 @@ def load_exception(body: bytes, who: dict[str, str]) -> Exception:
         return ResultError(f"the account of its exception can't be read: {exc}", **who)
     original = None if pickled is None else _load_original(pickled)
     if original is None:
+        name = name.removeprefix("builtins.")
         original = RemoteError(f"{name}: {message}\n\n{text}", **who)
         original.__cause__ = None
         return original

@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS placements(
 """
 _BUSY_TIMEOUT = 10.0
 _KEPT = 30 * 24 * 3600.0
-"""Seconds that the record of a released job is kept."""
+"""Seconds that a job can be asked for after it was submitted, and its record after it was released."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,10 +200,10 @@ class Records:
     # -- the rest --
 
     def forget_old(self, now: float) -> list[str]:
-        """Drop what was released long ago; the executors that have no job left."""
+        """Drop what was released, or left alone, long ago; the executors that have no job left."""
         limit = now - _KEPT
         with self._lock:
-            self._db.execute("DELETE FROM jobs WHERE released_at <= ?", (limit,))
+            self._db.execute("DELETE FROM jobs WHERE coalesce(released_at, created_at) <= ?", (limit,))
             gone = self._db.execute(
                 "SELECT executor_id FROM executors WHERE created_at <= ? AND executor_id NOT IN "
                 "(SELECT executor_id FROM jobs UNION SELECT executor_id FROM hosts)",

@@ -140,6 +140,7 @@ def _job(header: Mapping[str, Any], blobs: Mapping[str, bytes]) -> SpooledJob:
         runtime_memory=job.runtime_memory,
         execution_timeout=job.timeout,
         created_at=job.created_at,
+        total_calls=job.total_calls,
         **header["info"],
     )
     return SpooledJob(job=job, info=info, payloads={})

@@ -96,8 +96,9 @@ def test_a_host_that_is_used_again_has_not_ended(records: Records) -> None:
 
 def test_released_jobs_and_their_executors_are_forgotten_after_a_month(records: Records) -> None:
     for name in ("old-0", "new-0", "kept-0"):
-        records.executor_opened(executor(name, created_at=0.0))
-        records.job_submitted(job(f"{name}-M000", created_at=0.0))
+        created_at = 20 * DAY if name == "kept-0" else 0.0
+        records.executor_opened(executor(name, created_at=created_at))
+        records.job_submitted(job(f"{name}-M000", created_at=created_at))
     records.jobs_released(["old-0-M000"], 1 * DAY)
     records.jobs_released(["new-0-M000"], 30 * DAY)
     assert records.forget_old(40 * DAY) == ["old-0"]
