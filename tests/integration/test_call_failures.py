@@ -59,6 +59,7 @@ def test_the_exception_comes_back_with_its_traceback_there(fexec: FunctionExecut
     assert error.args == ("missing",)
     assert isinstance(error.__cause__, RemoteTraceback)
     text = str(error.__cause__)
+    assert f'File "{__file__}", line' in text
     assert "in behave" in text
     assert "KeyError: 'missing'" in text
     assert "worker.py" not in text
@@ -130,7 +131,7 @@ MISDEEDS: dict[str, tuple[Callable[[], Any], type[CallError], list[str]]] = {
     "raises what is broken": (calling.raise_broken, RemoteError, ["Broken", "in raise_broken"]),
     "returns a lock": (threading.Lock, ResultError, ["behave()", "lock", "TypeError"]),
     "returns a generator": (lambda: (x for x in [1]), ResultError, ["behave()", "generator"]),
-    "sys.exit(4)": (lambda: sys.exit(4), RemoteError, ["SystemExit: 4"]),
+    "sys.exit(4)": (lambda: sys.exit(4), RemoteError, [": SystemExit: 4"]),
     "sys.exit(text)": (lambda: sys.exit("enough"), RemoteError, ["SystemExit: enough"]),
     "os._exit(3)": (lambda: os._exit(3), WorkerDied, ["behave()", "code 3"]),
     "os._exit(0)": (lambda: os._exit(0), WorkerDied, ["behave()", "code 0"]),

@@ -68,6 +68,14 @@ def test_leaving_with_keeps_what_goes_on(bench: Bench) -> None:
     assert future.result() == 2
 
 
+def test_an_interrupt_that_leaves_the_block_ends_its_calls(bench: Bench) -> None:
+    fexec = bench.executor(HELD)
+    future = fexec.call_async(fn.double, 1)
+    fexec.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert future.cancelled
+    assert bench.session.cancelled == [future]
+
+
 def test_dismantle(bench: Bench) -> None:
     fexec = bench.executor()
     fexec.call_async(fn.double, 1)

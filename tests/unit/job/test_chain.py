@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 
 import pytest
@@ -96,3 +97,27 @@ def test_a_reducer_that_was_cancelled_is_not_submitted() -> None:
         thread.join(60)
     assert [job.job_id for job in session.jobs] == ["M000"]
     assert futures[-1].cancelled
+
+
+def test_in_a_worker_a_future_leaves_when_its_call_is_with_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LITHOPS_WORKER", "/of/the/agent")
+    session = FakeSession(HELD)
+    fexec = FunctionExecutor()
+    fexec._session_factory = lambda settings, executor_id: session
+    futures = fexec.map_reduce(fn.double, [1, 2], fn.total)
+    left = threading.Event()
+
+    def leave() -> None:
+        pickle.dumps(futures)
+        left.set()
+
+    threading.Thread(target=leave, daemon=True).start()
+    assert not left.wait(0.05)
+    session.run()
+    assert left.wait(60)
+    assert [job.job_id for job in session.jobs] == ["M000", "R000"]
+
+
+def test_elsewhere_a_future_can_be_pickled_at_once() -> None:
+    fexec = executor(FakeSession(HELD))
+    pickle.dumps(fexec.map_reduce(fn.double, [1, 2], fn.total))

@@ -114,3 +114,9 @@ def test_the_argument_that_cannot_be_pickled_is_named() -> None:
         serialize.dump_arguments(((1,), {"k": lock}), "f", 7)
     with pytest.raises(SerializationError, match=r"function <lambda>\(\), because of its variable 'lock'"):
         serialize.dump_function(lambda: lock)
+
+
+def test_code_that_goes_by_value_keeps_the_name_of_its_file() -> None:
+    data, _ = serialize.dump_function(lambda: lambda: 1)
+    function = pickle.loads(data)
+    assert function.__code__.co_filename == function().__code__.co_filename == __file__
