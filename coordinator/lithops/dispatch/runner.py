@@ -38,6 +38,8 @@ _RELEASE_INTERVAL = 0.5
 _BATCH_CALLS = 2000
 _BATCH_BYTES = 4 * 1024 * 1024
 """A submission ends with the call that reaches one of these."""
+_SENT_UNASKED = 64 * 1024
+"""Bytes of blobs that are sent without asking whether they are there, which would take a round trip."""
 _TRIES = 4
 
 
@@ -273,7 +275,7 @@ class Sender:
     def _submit_batch(
         self, client: AgentClient, link: Link, job: str, calls: Sequence[tuple[int, bytes]]
     ) -> None:
-        pieces, blobs = self._head(job, link)
+        pieces, blobs = self._head(client, job, link)
         # Before, not after: the first results may be here before the answer is.
         self._session.calls_sent(job, [number for number, _ in calls])
         client.submit([*pieces, *protocol.calls_frame(job, calls)])
@@ -284,7 +286,7 @@ class Sender:
             if self._session.job_state(job) is None:
                 self.job_done(job)
 
-    def _head(self, job: str, link: Link) -> tuple[list[bytes], list[str]]:
+    def _head(self, client: AgentClient, job: str, link: Link) -> tuple[list[bytes], list[str]]:
         """The frames that have to come before the calls: the job, and blobs that are not there yet."""
         with self._session.lock:
             state = self._session.job_state(job)
@@ -293,10 +295,14 @@ class Sender:
             spec = state.spec(link, self._session.session_id, self._session.options)
             blobs = [state.job.function, *([state.job.modules] if state.job.modules else [])]
             missing = [blob for blob in blobs if blob.sha256 not in self._known_blobs]
+        head = protocol.frame_head(spec.to_json(), 0)
+        if sum(len(blob.data) for blob in missing) > _SENT_UNASKED:
+            lacking = _blobs_lacking(client, head)
+            missing = [blob for blob in missing if blob.sha256 in lacking]
         pieces: list[bytes] = []
         for blob in missing:
             pieces += protocol.blob_frame(blob.sha256, blob.data)
-        return [*pieces, protocol.frame_head(spec.to_json(), 0)], [blob.sha256 for blob in missing]
+        return [*pieces, head], [blob.sha256 for blob in blobs]
 
     def _agent_forgot(self, item: _Submit) -> None:
         """The agent lacks the job or its blobs: it is told again of all that it has to have."""
@@ -305,6 +311,17 @@ class Sender:
                 item.numbers, item.position = self._session.calls_on(self._runner.name, item.job), 0
             self._known_jobs.discard(item.job)
             self._known_blobs.clear()
+
+
+def _blobs_lacking(client: AgentClient, job_frame: bytes) -> frozenset[str]:
+    """Tell an agent of a job; the hashes of the blobs that it lacks. An earlier script may have left some."""
+    try:
+        client.submit([job_frame])
+    except Refused as exc:
+        if exc.kind != Problem.MISSING_BLOBS:
+            raise
+        return frozenset(exc.details["missing"])
+    return frozenset()
 
 
 _POLL = 2.0
