@@ -94,18 +94,25 @@ def _problem(code: int, kind: str, detail: str, **more: Any) -> Response:
     return Response(body, status=code, content_type="application/problem+json")
 
 
-def _arguments(*names: str) -> list[Any]:
+def _arguments(**kinds: type | tuple[type, ...]) -> list[Any]:
+    """The values of a JSON object that was sent, in the order of their names, each of its kind."""
     sent = request.get_json(force=True, silent=True)
-    if not isinstance(sent, dict) or any(name not in sent for name in names):
-        raise ProtocolError(f"a JSON object with {', '.join(names)} is expected")
-    return [sent[name] for name in names]
+    if not isinstance(sent, dict):
+        raise ProtocolError(f"a JSON object with {', '.join(kinds)} is expected")
+    for name, kind in kinds.items():
+        if name not in sent or not isinstance(sent[name], kind):
+            raise ProtocolError(f"{name} is missing, or of a wrong type")
+    return [sent[name] for name in kinds]
 
 
 def _number(name: str) -> float:
     try:
-        return float(request.args.get(name, "0"))
+        number = float(request.args.get(name, "0"))
     except ValueError as exc:
         raise ProtocolError(f"{name} is not a number") from exc
+    if not 0 <= number < 1 << 63:
+        raise ProtocolError(f"{name} can't be {number}")
+    return number
 
 
 # ---- submissions ------------------------------------------------------------------------------------
@@ -152,8 +159,9 @@ def _receive_blob(agent: Agent, header: dict[str, Any], size: int) -> None:
 def _receive_file(path: str, size: int) -> str:
     """Write the next ``size`` bytes of the request to a file; their SHA-256."""
     digest = hashlib.sha256()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with open(descriptor, "wb") as file:
             while size:
                 piece = protocol.read_exactly(request.stream, min(size, _PIECE))
                 digest.update(piece)
@@ -166,10 +174,12 @@ def _receive_file(path: str, size: int) -> str:
 
 
 def _receive_calls(agent: Agent, header: dict[str, Any], size: int) -> int:
-    job = str(header.get("job"))
+    job, count = str(header.get("job")), header.get("count")
+    if not isinstance(count, int):
+        raise ProtocolError("a frame of calls without their count")
     if agent.journal.spec(job) is None:
         raise UnknownJob(job)
-    table = protocol.read_call_table(request.stream, int(header.get("count", -1)), size)
+    table = protocol.read_call_table(request.stream, count, size)
     calls: list[CallData] = []
     together: list[tuple[int, int]] = []
     for number, length in table:
@@ -219,18 +229,22 @@ def _body(agent: Agent, seq: int) -> Response:
 
 
 def _cancel(agent: Agent) -> dict[str, Any]:
-    job, numbers = _arguments("job", "numbers")
+    job, numbers = _arguments(job=str, numbers=(list, type(None)))
+    if not all(isinstance(number, int) for number in numbers or ()):
+        raise ProtocolError("numbers are not all numbers")
     agent.pool.cancel(job, numbers)
     return {}
 
 
 def _revoke(agent: Agent) -> dict[str, Any]:
-    job, count = _arguments("job", "count")
-    return {"numbers": agent.pool.revoke(job, int(count))}
+    job, count = _arguments(job=str, count=int)
+    return {"numbers": agent.pool.revoke(job, count)}
 
 
 def _release(agent: Agent) -> dict[str, Any]:
-    (jobs,) = _arguments("jobs")
+    (jobs,) = _arguments(jobs=list)
+    if not all(isinstance(job, str) for job in jobs):
+        raise ProtocolError("jobs are not all names")
     agent.pool.release(jobs)
     return {}
 

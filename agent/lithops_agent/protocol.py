@@ -79,7 +79,6 @@ class Problem:
     UNKNOWN_RESULT = "urn:lithops:unknown-result"
     NO_SPACE = "urn:lithops:no-space"
     DRAINING = "urn:lithops:draining"
-    RUNTIME = "urn:lithops:runtime"
     INTERNAL = "urn:lithops:internal"
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from lithops_agent.journal import CallData, Journal, Page, UnknownJob
 from lithops_agent.keeper import Activity, Dismantle, KeepRunning, Policy, decide
 from lithops_agent.pool import Pool
-from lithops_agent.protocol import PROTOCOL, JobSpec, Status
+from lithops_agent.protocol import PROTOCOL, JobSpec, ProtocolError, Status
 from lithops_agent.statefile import boot_id
 from lithops_agent.version import __version__
 
@@ -73,6 +73,7 @@ class Agent:
         self._clock = clock
         self._idle_since = clock()
         self._tidy_at = 0.0
+        self._lock = threading.Lock()
         self._started: dict[str, float] = {}
         self._draining = False
         self._something = threading.Event()
@@ -89,10 +90,9 @@ class Agent:
     def accept_job(self, spec: JobSpec) -> None:
         """Record a job. Its blobs must be there already.
 
-        Raises MissingBlobs, Draining.
+        Raises MissingBlobs, Draining, ProtocolError.
         """
-        if self._draining:
-            raise Draining("the agent is ending")
+        self._refuse_when_draining()
         missing = [sha for sha in spec.blobs() if not self.journal.blob_path(sha).exists()]
         if missing:
             raise MissingBlobs(missing)
@@ -103,27 +103,38 @@ class Agent:
         self._something.set()
 
     def accept_calls(self, job: str, calls: Sequence[CallData]) -> int:
-        """Record calls and run them; how many were new. Raises UnknownJob."""
+        """Record calls and run them; how many were new. Raises UnknownJob, Draining."""
+        self._refuse_when_draining()
         spec = self.journal.spec(job)
         if spec is None:
             raise UnknownJob(job)
         fresh = self.journal.add_calls(job, calls)
         if fresh:
-            self._started.setdefault(job, self._clock())
+            with self._lock:
+                self._started.setdefault(job, self._clock())
             self.pool.submit(spec, fresh)
         return len(fresh)
+
+    def _refuse_when_draining(self) -> None:
+        if self._draining:
+            raise Draining("the agent is ending")
 
     def _unpack(self, sha: str) -> None:
         target = self.journal.modules_path(sha)
         if target.exists():
             return
         temporary = target.with_name(f"{sha}.{uuid.uuid4().hex}")
-        with zipfile.ZipFile(self.journal.blob_path(sha)) as archive:
-            archive.extractall(temporary)
         try:
+            with zipfile.ZipFile(self.journal.blob_path(sha)) as archive:
+                archive.extractall(temporary)
             temporary.rename(target)
+        except zipfile.BadZipFile as exc:
+            raise ProtocolError(f"the modules {sha} are no zip archive: {exc}") from exc
         except OSError:
-            shutil.rmtree(temporary, ignore_errors=True)  # Another request was faster.
+            if not target.exists():  # Else another request was faster.
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
     def results(
         self, session: str, after: int, ack: int, wait: float, release: Sequence[str] = ()
@@ -192,23 +203,24 @@ class Agent:
 
     def dismantle(self, reason: str) -> None:
         """End now; what has not ended stays in the journal."""
-        if not self._draining:
+        with self._lock:
+            if self._draining:
+                return
             self._draining = True
-            self._end(reason)
+        self._something.set()
+        self._end(reason)
 
     def _decide(self) -> KeepRunning | Dismantle:
-        waiting, running = self.pool.snapshot()
-        busy = set(waiting) | {job for job, _ in running}
+        waiting, in_hand = self.pool.snapshot()
+        busy = set(waiting) | {job for job, _ in in_hand}
         now = self._clock()
-        if self._started and not busy:
-            self._idle_since = now
-        for job in [job for job in self._started if job not in busy]:
-            del self._started[job]
         hard = {job: spec.hard_timeout if (spec := self.journal.spec(job)) else None for job in busy}
-        activity = Activity(
-            self._idle_since, {job: (self._started.setdefault(job, now), hard[job]) for job in busy}
-        )
-        return decide(self._policy, activity, now)
+        with self._lock:
+            if self._started and not busy:
+                self._idle_since = now
+            self._started = {job: self._started.get(job, now) for job in busy}
+            running = {job: (at, hard[job]) for job, at in self._started.items()}
+            return decide(self._policy, Activity(self._idle_since, running), now)
 
     def _tidy(self) -> None:
         if self._clock() >= self._tidy_at:
