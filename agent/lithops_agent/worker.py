@@ -210,7 +210,8 @@ def _become_worker(orders: socket.socket) -> NoReturn:
         if fd > 2:
             os.close(fd)
     _prefer_as_oom_victim()
-    faulthandler.enable(2)
+    # From 3.14 on the stack of C comes after that of Python, and would push it out of the last words.
+    faulthandler.enable(2, **({"c_stack": False} if sys.version_info >= (3, 14) else {}))
     os.environ.update(order["env"])
     try:
         os.chdir(order["cwd"])

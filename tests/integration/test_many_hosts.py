@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lithops import FunctionExecutor
+from lithops.dispatch.session import SessionOptions
 from lithops.errors import HostError, HostLost, HostUnreachable, WorkerDied
 from lithops.future import ResponseFuture
 from lithops.job.model import Outcome
@@ -228,7 +230,8 @@ def test_the_calls_of_a_lost_host_run_elsewhere(
 def test_all_hosts_are_lost(
     bed: Testbed, fresh_host: FreshHost, open_executor: OpenExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lithops.dispatch.runner._LAST_LOST_AFTER", 2.0)
+    impatient = functools.partial(SessionOptions, last_lost_after=2.0)
+    monkeypatch.setattr("lithops.dispatch.session.SessionOptions", impatient)
     hosts = [fresh_host("lost1"), fresh_host("lost2")]
     fexec = warmed_up(open_executor(bed.lithops_config(hosts)), hosts)
     futures = fexec.map(mark, [(n, 60.0) for n in range(8)])

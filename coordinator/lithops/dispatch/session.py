@@ -49,7 +49,7 @@ class SessionOptions:
     depth: int = 0
     nested: bool = False
     start_timeout: float = 300.0
-    lost_after: float = 15.0
+    lost_after: float = 5.0
     last_lost_after: float = 600.0
 
 

@@ -60,7 +60,7 @@ def test_a_folder_that_cant_be_written_is_told_once(
     (tmp_path / "file").write_text("")
     noted = ledger(tmp_path / "file")
     monkeypatch.setattr(logging.getLogger("lithops"), "propagate", True)
-    with caplog.at_level("WARNING"):
+    with caplog.at_level("WARNING", logger="lithops"):
         for number in range(3):
             noted.submitted(KEY, a_job(), info(a_job()), [(number, b"a")])
         noted.ended(KEY)
