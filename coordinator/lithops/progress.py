@@ -36,12 +36,15 @@ class Progress:
     def show(self, done: int, total: int) -> None:
         """Show so many of so many calls as done."""
         self._last = (done, total)
-        if not self._has_bar or self._clock() - self._began_at < SHOW_AFTER:
+        waited = self._clock() - self._began_at
+        if not self._has_bar or waited < SHOW_AFTER:
             return
         if self._bar is None:
             from tqdm.auto import tqdm
 
-            self._bar = tqdm(total=total, unit="call", leave=False)
+            # The delay keeps tqdm from drawing before it knows since when, and how many, calls ended.
+            self._bar = tqdm(total=total, unit="call", leave=False, delay=SHOW_AFTER)
+            self._bar.start_t -= waited
         self._bar.total = total
         self._bar.n = min(done, total)
         self._bar.refresh()

@@ -49,6 +49,20 @@ def test_a_bar_appears_after_a_second(clock: Clock, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.usefixtures("terminal")
+def test_the_bar_counts_from_the_beginning_of_the_wait(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bar = Progress(True, clock)
+    clock.now += 100
+    bar.show(500, 1000)
+    bar.close()
+    err = capsys.readouterr().err
+    assert "0/1000" not in err.replace("500/1000", "")
+    assert "01:40<01:4" in err
+    assert "5.00call/s" in err
+
+
+@pytest.mark.usefixtures("terminal")
 def test_nothing_is_shown_when_it_is_not_wanted(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     bar = Progress(False, clock)
     assert bar.next_look() is None
