@@ -35,7 +35,7 @@ class StateFile:
             if state["boot_id"] != boot_id():
                 return None
             os.kill(state["pid"], 0)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, OverflowError, KeyError, TypeError):
             return None
         return dict(state)
 
