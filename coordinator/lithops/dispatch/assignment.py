@@ -60,7 +60,7 @@ class _Host:
     gone: bool = False
     unfinished: int = 0
     waiting: dict[str, int] = dataclasses.field(default_factory=dict)
-    """By job: the calls that have not begun, as reported, and those that were sent since."""
+    """By job: the calls that wait for a slot, as reported, and as sent since."""
     free: int = 0
     """The slots that nobody uses, as reported, without those that were sent a call since."""
     asked_for: _Host | None = None
@@ -78,10 +78,12 @@ class _Host:
         return sum(self.waiting.values()) / self.slots
 
     def take(self, job: str, count: int) -> None:
-        """Note that calls are sent to it."""
+        """Note that calls are sent to it: they take the free slots, and the rest of them waits."""
+        waiting = max(count - max(self.room, 0), 0)
         self.unfinished += count
-        self.waiting[job] = self.waiting.get(job, 0) + count
-        self.free = max(self.free - count, 0)
+        self.free = max(self.free - (count - waiting), 0)
+        if waiting:
+            self.waiting[job] = self.waiting.get(job, 0) + waiting
 
     def ask(self, count: int, receiver: _Host | None) -> None:
         """Note how many calls are being asked back, and for which host; None when they are not any more."""
@@ -179,9 +181,6 @@ class Assignment:
         self._make_homeless(j, back)
         host.unfinished -= len(back)
         host.waiting[job] = max(host.waiting.get(job, 0) - len(back), 0) if back else 0
-        if back:
-            # It had calls that waited, hence no slot free for others.
-            host.free = 0
         return self._place(giver=host)
 
     # -- what is so --
