@@ -16,6 +16,7 @@ imperative. Rules:
 from __future__ import annotations
 
 import dataclasses
+import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Union
@@ -89,9 +90,10 @@ class Fail:
 Action = Union[StartWorker, Assign, TakeBack, Retire, Kill, Fail]
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class _Job:
     job: str
+    serial: int
     depth: int
     timeout: float | None
     retries: int
@@ -102,9 +104,10 @@ class _Job:
     barren_until: int = 0
     """The last worker that had been started when a barren one was counted."""
     last_served_at: float = 0.0
+    workers: list[_Worker] = dataclasses.field(default_factory=list)
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class _Worker:
     worker: int
     job: _Job
@@ -135,6 +138,10 @@ class Scheduler:
         self._jobs: dict[str, _Job] = {}
         self._workers: dict[int, _Worker] = {}
         self._next_worker = 0
+        self._next_job = 0
+        # By depth, the jobs without any worker, the longest unserved first: a decision must not take longer
+        # for each job that waits. An entry may be outdated, which `_first_unserved` notices.
+        self._unserved: dict[int, list[tuple[float, int, _Job]]] = {}
 
     # -- what happened --
 
@@ -143,8 +150,13 @@ class Scheduler:
     ) -> None:
         """Calls of a job wait to be run."""
         if job not in self._jobs:
-            self._jobs[job] = _Job(job, depth, timeout, retries)
-        self._jobs[job].backlog.extend(numbers)
+            self._next_job += 1
+            self._jobs[job] = _Job(job, self._next_job, depth, timeout, retries)
+        j = self._jobs[job]
+        had_none = not j.backlog
+        j.backlog.extend(numbers)
+        if had_none:
+            self._note_unserved(j)
 
     def job_released(self, job: str) -> list[Action]:
         """A job is forgotten; its workers are killed."""
@@ -203,11 +215,13 @@ class Scheduler:
         """
         w = self._workers.pop(worker)
         job = w.job
+        job.workers.remove(w)
         if not self._knows(job):
             return []
         actions = [self._interrupted(w, number, how, out_of_memory, blameless) for number in w.queue]
         if not w.queue:
             actions = self._barren(w, how)
+        self._note_unserved(job)
         self._prune(job)
         return [action for action in actions if action is not None]
 
@@ -302,7 +316,9 @@ class Scheduler:
         times.extend(w.head_at + _LINGER for w in self._workers.values() if w.usable and not w.queue)
         # What was due before now was done, or waits for something to happen.
         later = [w.head_at + _AHEAD for w in self._workers.values() if len(w.queue) > 1]
-        if any(job.backlog and not self._count(job) for job in self._jobs.values()):
+        if any(map(self._first_unserved, self._unserved)) or any(
+            w.job.backlog and not self._count(w.job) for w in self._workers.values()
+        ):
             later.extend(w.started_at + _TIME_SLICE for w in self._workers.values())
         times.extend(at for at in later if at > now)
         return max(min(times) - now, 0.0) if times else None
@@ -313,7 +329,7 @@ class Scheduler:
         """What to do now; carry out all of it, in order, before telling what happened next."""
         actions: list[Action] = []
         self._time_out(now, actions)
-        for depth in sorted({job.depth for job in self._jobs.values()}):
+        for depth in sorted({*self._unserved, *(w.job.depth for w in self._workers.values())}):
             self._feed(depth, now, actions)
             self._retire(depth, now, actions)
             self._grow(depth, now, actions)
@@ -350,7 +366,7 @@ class Scheduler:
             actions.append(Assign(w.worker, job.job, tuple((n, job.attempts.get(n, 1)) for n in numbers)))
 
     def _retire(self, depth: int, now: float, actions: list[Action]) -> None:
-        wanted = [job for job in self._jobs.values() if job.depth == depth and self._wants_worker(job)]
+        wanted = self._wanted(depth)
         for w in list(self._at(depth)):
             if w.retired or w.killed_for is not None:
                 continue
@@ -377,13 +393,14 @@ class Scheduler:
 
     def _grow(self, depth: int, now: float, actions: list[Action]) -> None:
         while self._free_slots(depth) > 0:
-            wanted = [job for job in self._jobs.values() if job.depth == depth and self._wants_worker(job)]
+            wanted = self._wanted(depth)
             if not wanted:
                 break
-            job = min(wanted, key=lambda j: (self._count(j), j.last_served_at))
+            job = min(wanted, key=lambda j: (self._count(j), j.last_served_at, j.serial))
             self._next_worker += 1
             w = _Worker(self._next_worker, job, started_at=now, head_at=now)
             self._workers[w.worker] = w
+            job.workers.append(w)
             job.last_served_at = now
             actions.append(StartWorker(w.worker, job.job))
             self._feed(depth, now, actions)
@@ -406,10 +423,31 @@ class Scheduler:
 
     # -- small questions --
 
+    def _wanted(self, depth: int) -> list[_Job]:
+        """Jobs that want a worker: those that have some already, and the first of those that have none."""
+        served = {w.job.serial: w.job for w in self._at(depth) if self._knows(w.job)}
+        wanted = [job for job in served.values() if self._wants_worker(job)]
+        first = self._first_unserved(depth)
+        return wanted if first is None else [*wanted, first]
+
+    def _note_unserved(self, job: _Job) -> None:
+        if job.backlog and not job.workers:
+            entries = self._unserved.setdefault(job.depth, [])
+            heapq.heappush(entries, (job.last_served_at, job.serial, job))
+
+    def _first_unserved(self, depth: int) -> _Job | None:
+        entries = self._unserved.get(depth, [])
+        while entries:
+            noted_at, _, job = entries[0]
+            if self._knows(job) and job.backlog and not job.workers and noted_at == job.last_served_at:
+                return job
+            heapq.heappop(entries)
+        return None
+
     def _wants_worker(self, job: _Job) -> bool:
         if not job.backlog:
             return False
-        idle = sum(1 for w in self._workers.values() if w.job is job and w.usable and not w.queue)
+        idle = sum(1 for w in job.workers if w.usable and not w.queue)
         return len(job.backlog) > idle and self._count(job) < self.processes
 
     def _knows(self, job: _Job) -> bool:
@@ -417,13 +455,14 @@ class Scheduler:
         return self._jobs.get(job.job) is job
 
     def _of(self, job: str) -> list[_Worker]:
-        return [w for w in self._workers.values() if w.job.job == job]
+        found = self._jobs.get(job)
+        return list(found.workers) if found is not None else []
 
     def _at(self, depth: int) -> Iterator[_Worker]:
         return (w for w in self._workers.values() if w.job.depth == depth)
 
     def _count(self, job: _Job) -> int:
-        return sum(1 for w in self._workers.values() if w.job is job and w.usable)
+        return sum(1 for w in job.workers if w.usable)
 
     def _free_slots(self, depth: int) -> int:
         held = sum(1 for w in self._at(depth) if not w.retired and w.killed_for is None)
