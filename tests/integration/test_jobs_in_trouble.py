@@ -89,8 +89,9 @@ def test_an_agent_of_its_own_is_killed(
     assert agent_state(host)["agent_id"] == agent
 
 
-@pytest.mark.parametrize("login", ["root", "admin"])
-@pytest.mark.parametrize("kill", [by_killing_the_parent, by_killing_all_of_it])
+@pytest.mark.parametrize(
+    ("login", "kill"), [("root", by_killing_the_parent), ("admin", by_killing_all_of_it)]
+)
 def test_an_agent_that_is_a_unit_is_killed(
     fresh_host: FreshHost, open_executor: OpenExecutor, login: str, kill: Callable[[Host, str], None]
 ) -> None:
@@ -113,9 +114,10 @@ def test_sshd_is_restarted(host: Host, open_executor: OpenExecutor) -> None:
     job = Job(host, open_executor(host.lithops_config()))
     ended = job.half_way()
     agent = agent_state(host)
+    sessions = host.run("pgrep -u user sshd").stdout.split()
     host.restart_sshd()
     # Debian leaves sessions alone when sshd is restarted; other systems end them.
-    host.run("pkill -9 -u user sshd; pkill -9 -f 'sshd: user'", check=False)
+    host.run(f"kill -9 {' '.join(sessions)}")
     job.goes_on(ended, 8)
     assert agent_state(host) == agent
     assert max(job.marks().values()) == 1
@@ -129,21 +131,6 @@ def test_the_cable_is_pulled_for_three_seconds(host: Host, open_executor: OpenEx
     time.sleep(3)
     host.link_up()
     job.goes_on(ended, 12)
-    assert agent_state(host) == agent
-    assert max(job.marks().values()) == 1
-
-
-def test_the_host_is_cut_off_until_the_connection_is_given_up(
-    host: Host, open_executor: OpenExecutor
-) -> None:
-    job = Job(host, open_executor(host.lithops_config()))
-    ended = job.half_way()
-    agent = agent_state(host)
-    host.link_down()
-    # Twice the keepalive, and the connection counts as dead; the host has run everything meanwhile.
-    time.sleep(17)
-    host.link_up()
-    job.goes_on(ended, 15)
     assert agent_state(host) == agent
     assert max(job.marks().values()) == 1
 
@@ -239,7 +226,7 @@ def test_a_busy_agent_of_another_release_is_left_alone(
     host: Host, open_executor: OpenExecutor, other_release: Callable[[], str]
 ) -> None:
     fexec = open_executor(host.lithops_config())
-    job = Job(host, fexec, calls=8, each=1.0)
+    job = Job(host, fexec, calls=6, each=0.7)
     eventually(lambda: bool(job.marks()), "a call that runs", 15)
     before = agent_state(host)
     other_release()
