@@ -2,11 +2,13 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+# Arguments of the demo, such as DEMO="--size 1920x1080"; DEMO=--help lists them.
+DEMO ?=
 
 .PHONY: help demo test check bench docs testbed clean
 
 help:
-	@echo "make demo   render a picture on two test hosts (or here) with lithops.map"
+	@echo "make demo   render a picture with map, on two test hosts where this machine can boot them"
 	@echo "make test   run all tests, on real hosts where this machine allows it"
 	@echo "make check  formatting, lint, types, architecture, generated documents"
 	@echo "make bench  measure, beside a reference in the same run"
@@ -21,7 +23,7 @@ testbed: $(STAMP)
 	@tests/prepare testbed $(VENV)
 
 demo: testbed
-	@$(BIN)/python examples/mandelbrot.py
+	@$(BIN)/python examples/mandelbrot.py $(DEMO)
 
 test: testbed
 	@$(BIN)/python -m pytest
