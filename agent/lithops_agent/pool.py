@@ -74,6 +74,7 @@ class Pool:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._journal = journal
+        self._own_processes = processes
         self._scheduler = Scheduler(processes)
         self._worker_path = worker_path
         self._folder = folder
@@ -125,6 +126,9 @@ class Pool:
         with self._lock:
             if self._journal.spec(spec.job) is None:
                 return
+            if spec.depth == 0:
+                # An agent outlives the configuration that it was started with: the newest job counts.
+                self._scheduler.processes = spec.processes or self._own_processes
             self._scheduler.calls_added(
                 spec.job, numbers, depth=spec.depth, timeout=spec.timeout, retries=spec.retries
             )

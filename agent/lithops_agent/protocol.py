@@ -124,6 +124,8 @@ class JobSpec:
     None for no limit. ``depth`` is 0 for a job from outside, and one more than its parent's for a
     job that a function submitted from within a worker. ``hard_timeout`` and ``soft_timeout`` are
     the dismantle time-outs in seconds, None for none.
+    ``processes`` is how many calls the host runs at a time from now on, None for its own choice; only
+    a job from outside changes that.
     """
 
     job: str
@@ -140,6 +142,7 @@ class JobSpec:
     retries: int = 0
     soft_timeout: float | None = None
     hard_timeout: float | None = None
+    processes: int | None = None
 
     def blobs(self) -> tuple[str, ...]:
         """The SHA-256 of every blob that the job needs."""
@@ -169,6 +172,7 @@ _JSON_TYPES: Mapping[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
     "str | None": (str, type(None)),
+    "int | None": (int, type(None)),
     "float | None": (float, int, type(None)),
     "Mapping[str, str]": (dict,),
 }

@@ -103,6 +103,13 @@ def note_and_sleep(path: str, seconds: float) -> str:
     return path
 
 
+def span(seconds: float) -> tuple[float, float]:
+    """When this began, and when it ended."""
+    began = time.time()
+    time.sleep(seconds)
+    return began, time.time()
+
+
 def until_there(path: str) -> None:
     """Return when there is such a file."""
     while not os.path.exists(path):

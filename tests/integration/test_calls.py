@@ -20,6 +20,7 @@ from lithops.errors import CallCancelled, CallTimeout
 from lithops.wait import ALWAYS, ANY_COMPLETED
 from tests.integration import calling
 from tests.integration.calling import Step, add, double, minus, total, with_id
+from tests.integration.conftest import OpenExecutor
 from tests.integration.support import environment, eventually, within
 from tests.testbed import Host
 
@@ -61,6 +62,15 @@ def test_executors_by_name(warm: Host, this_machine: dict[str, Any]) -> None:
     with LocalhostExecutor() as fexec:
         assert (fexec.mode, fexec.backend) == ("localhost", "localhost")
         assert fexec.call_async(lambda x: os.uname().nodename, 0).result(timeout=30) == os.uname().nodename
+
+
+def test_how_many_run_at_a_time_is_as_the_last_configuration_says(
+    warm: Host, open_executor: OpenExecutor
+) -> None:
+    for number in (1, 4, 1):
+        fexec = open_executor(warm.lithops_config(worker_processes=number))
+        spans = fexec.get_result(fexec.map(calling.span, [0.2] * 6), timeout=30)
+        assert max(sum(a <= began < b for a, b in spans) for began, _ in spans) == number
 
 
 def test_one_result_comes_bare_and_those_of_a_map_as_a_list(anywhere: FunctionExecutor) -> None:
@@ -232,6 +242,12 @@ def test_cancel(fexec: FunctionExecutor, warm: Host) -> None:
     eventually(lambda: not warm.run(f"ps -o pid= -p {','.join(pids)}", check=False).stdout, "they end")
     assert fexec.call_async(double, 4).result(timeout=10) == 8
     assert warm.run("ls /tmp").stdout.count("call-") == 2
+
+
+def test_dismantle(anywhere: FunctionExecutor) -> None:
+    first = anywhere.call_async(os.getppid, ()).result(timeout=30)
+    anywhere.dismantle()
+    assert anywhere.call_async(os.getppid, ()).result(timeout=30) != first, "another agent"
 
 
 def test_results_are_never_looked_at(anywhere: FunctionExecutor) -> None:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from lithops.backends.machine import Link
 from lithops.config.settings import LocalhostSettings, StandaloneSettings
@@ -39,12 +39,12 @@ class LocalMachine:
         state = StateFile(home).read()
         if state is None or state["bundle"] != bundle_id(bundle.name):
             state = self._start(bundle.path, home)
-        return local_link(state, self._settings.interpreter, os.getcwd())
+        settings = self._settings
+        return local_link(state, settings.interpreter, os.getcwd(), settings.worker_processes)
 
     def _start(self, bundle: Path, home: Path) -> dict[str, Any]:
         soft = self._standalone.soft_dismantle_timeout if self._standalone.auto_dismantle else -1
-        processes = self._settings.worker_processes or 0
-        options = ["--processes", str(processes), "--soft", f"{soft:g}"]
+        options = ["--soft", f"{soft:g}"]
         command = [sys.executable, "-I", str(bundle), "start", "--home", str(home), *options]
         try:
             done = subprocess.run(
@@ -83,7 +83,7 @@ class SameHost:
         return local_link(state, sys.executable, os.getcwd())
 
 
-def local_link(state: dict[str, Any], interpreter: str, cwd: str) -> Link:
+def local_link(state: dict[str, Any], interpreter: str, cwd: str, processes: Optional[int] = None) -> Link:
     """A link to an agent on this machine."""
     return Link(
         host=_NAME,
@@ -93,4 +93,5 @@ def local_link(state: dict[str, Any], interpreter: str, cwd: str) -> Link:
         opener=open_local(int(state["port"])),
         close=lambda: None,
         cwd=cwd,
+        processes=processes,
     )

@@ -14,7 +14,8 @@ class Link:
     """A way to an agent that runs. ``agent_id`` stays the same as long as the agent's journal does.
 
     ``runtime`` is the interpreter that calls run in, ``cwd`` the folder they run in (None: the home
-    folder). ``opener`` opens a connection to the agent's port; ``close`` ends the link.
+    folder), ``processes`` how many of them at a time (None: the agent decides). ``opener`` opens a
+    connection to the agent's port; ``close`` ends the link.
     """
 
     host: str
@@ -24,6 +25,7 @@ class Link:
     opener: Opener
     close: Callable[[], None]
     cwd: Optional[str] = None
+    processes: Optional[int] = None
 
 
 class Machine(Protocol):

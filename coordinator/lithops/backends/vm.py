@@ -46,7 +46,7 @@ class VmMachine:
         except BaseException:
             connection.close()
             raise
-        return _link(self.name, connection, endpoint)
+        return _link(self._host, connection, endpoint)
 
     def _connect(self, deadline: Deadline) -> SshConnection:
         host = self._host
@@ -68,10 +68,10 @@ class VmMachine:
 
     def _options(self) -> list[str]:
         soft = self._standalone.soft_dismantle_timeout if self._standalone.auto_dismantle else -1
-        return ["--processes", str(self._host.processes or 0), "--soft", f"{soft:g}"]
+        return ["--soft", f"{soft:g}"]
 
 
-def _link(name: str, connection: SshConnection, endpoint: AgentEndpoint) -> Link:
+def _link(host: HostSettings, connection: SshConnection, endpoint: AgentEndpoint) -> Link:
     def opener(timeout: float) -> SocketLike:
         try:
             return connection.open_channel(_LOOPBACK, endpoint.port, Deadline.after(timeout))
@@ -81,12 +81,13 @@ def _link(name: str, connection: SshConnection, endpoint: AgentEndpoint) -> Link
             raise ConnectionError(str(exc)) from exc
 
     return Link(
-        host=name,
+        host=host.name,
         agent_id=endpoint.agent_id,
         token=endpoint.token,
         runtime=endpoint.python,
         opener=opener,
         close=connection.close,
+        processes=host.processes,
     )
 
 

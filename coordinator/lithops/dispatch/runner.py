@@ -672,7 +672,7 @@ class HostRunner:
                 self.adoption.fail(HostLost("its agent is a new one and has no calls", host=self.name))
             self.collector.start_over(is_new)
             self._link, self._known, self._trouble = link, True, None
-            self.session.host_ready(self.name, int(info["processes"]), empty=replaced)
+            self.session.host_ready(self.name, link.processes or int(info["processes"]), empty=replaced)
         return link
 
     def _give_up(self, error: HostError) -> None:

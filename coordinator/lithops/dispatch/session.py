@@ -80,6 +80,7 @@ class JobState:
             retries=job.retries,
             soft_timeout=options.soft_timeout,
             hard_timeout=options.hard_timeout,
+            processes=link.processes,
         )
 
 

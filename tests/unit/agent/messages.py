@@ -29,6 +29,7 @@ SPEC = JobSpec(
     retries=2,
     soft_timeout=300.0,
     hard_timeout=None,
+    processes=4,
 )
 STATS = tuple(float(number) for number in range(len(protocol.STATS)))
 RESULTS_HEADER = {

@@ -333,3 +333,10 @@ def test_a_runtime_that_ends_at_once_fails_the_job_and_its_words_are_told(
     assert str(runtime) in results.why(0)
     assert "I am not well" in results.why(0)
     assert shop.run(functions.double, 4).value() == 8
+
+
+def test_the_newest_job_from_outside_says_how_many_run_at_a_time(shop: Workshop) -> None:
+    for processes, depth, expected in ((3, 0, 3), (5, 1, 3), (1, 0, 1), (None, 0, 2)):
+        results = shop.wait(shop.submit(functions.nap, [(0.03,)] * 6, processes=processes, depth=depth))
+        assert shop.pool.processes == expected
+        assert len({results.value(number) for number in range(6)}) <= expected
