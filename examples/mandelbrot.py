@@ -10,6 +10,7 @@ import argparse
 import os
 import struct
 import sys
+import threading
 import time
 import zlib
 from collections import Counter
@@ -131,13 +132,33 @@ def boot(bed: Any) -> dict[str, Any]:
     """Boot two hosts that share this machine's CPUs, and give the configuration that uses them."""
     from tests.testbed import image
 
-    image.ensure("bookworm", lambda line: say(f"Making the image of the test hosts, once: {line} ..."))
+    with signs_of_life():
+        image.ensure("bookworm", lambda line: say(f"Making the image of the test hosts, once: {line} ..."))
     began = time.monotonic()
     hosts = bed.hosts(["one", "two"])
     say(f"Two test hosts are up after {time.monotonic() - began:.1f} s. They have sshd and python3 only.")
     processes = max(1, len(os.sched_getaffinity(0)) // len(hosts))
     config: dict[str, Any] = bed.lithops_config(hosts, worker_processes=processes)
     return config
+
+
+@contextmanager
+def signs_of_life() -> Iterator[None]:
+    """Print the time now and then, for as long as the block takes."""
+    over = threading.Event()
+    began = time.monotonic()
+
+    def tell() -> None:
+        while not over.wait(10):
+            say(f"  ... {time.monotonic() - began:.0f} s")
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 # ---- the picture ------------------------------------------------------------------------------------
