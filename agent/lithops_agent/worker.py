@@ -137,6 +137,7 @@ class Zygote:
 
     def _fork(self) -> tuple[int, socket.socket]:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        zygote = os.getpid()
         try:
             pid = os.fork()
         except OSError:
@@ -148,7 +149,7 @@ class Zygote:
             self._control.close()
             os.close(self._wakeup_read)
             os.close(self._wakeup_write)
-            _become_worker(theirs)
+            _become_worker(theirs, zygote)
         theirs.close()
         return pid, ours
 
@@ -174,6 +175,9 @@ class Zygote:
     def _end_all(self) -> None:
         for pid in self._children:
             _kill_group(pid)
+            # One that was forked a moment ago has no group yet. It was not waited for, so that the number
+            # is still its own.
+            os.kill(pid, signal.SIGKILL)
 
 
 def _kill_group(pid: int) -> None:
@@ -183,17 +187,19 @@ def _kill_group(pid: int) -> None:
         pass  # The group is gone, or is another user's after the number was used again.
 
 
-def _die_with_parent() -> None:
-    """Ask the kernel to kill this process when the one that made it ends."""
+def _die_with(parent: int) -> None:
+    """Ask the kernel to kill this process when the one that made it ends, or end if it has."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(0)
 
 
 # ---- a worker ---------------------------------------------------------------------------------------
 
 
-def _become_worker(orders: socket.socket) -> NoReturn:
+def _become_worker(orders: socket.socket, zygote: int) -> NoReturn:
     os.setsid()
-    _die_with_parent()
+    _die_with(zygote)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
