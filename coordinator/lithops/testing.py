@@ -24,7 +24,8 @@ class FakeSession:
     """Runs calls in this process: as they are submitted, in threads, or when `run` is called.
 
     ``how`` may be changed later. What it was asked for is in ``jobs``, ``submitted``, ``cancelled``,
-    ``adopted``, ``seen``, ``dismantled`` and ``closed``. What is adopted ends by ``adopted_outcome``, where given.
+    ``adopted``, ``seen``, ``dismantled`` and ``closed``. What is adopted ends by ``adopted_outcome``,
+    where given.
     """
 
     def __init__(

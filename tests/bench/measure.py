@@ -154,5 +154,6 @@ def client_memory(client: Client) -> Figure:
     return Figure(
         what="100,000 calls of 1 KB: client memory a call", values=[measured["peak"] / _MEMORY_CALLS],
         unit="B", must=2048,
-        reference=f"in {measured['seconds']:.1f} s; at the end {measured['end'] / _MEMORY_CALLS:,.0f} B a call",
+        reference=f"in {measured['seconds']:.1f} s; "
+        f"at the end {measured['end'] / _MEMORY_CALLS:,.0f} B a call",
     )  # fmt: skip

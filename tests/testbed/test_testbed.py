@@ -200,7 +200,7 @@ def test_configurations_name_hosts_and_keys(bed: Testbed, two_hosts: tuple[Host,
         "known_hosts": bed.known_hosts,
     }
     both = bed.lithops_config(two_hosts)["vm"]["hosts"]
-    assert [entry["ip_address"] for entry in both] == [host.address for host in two_hosts]
+    assert [entry["address"] for entry in both] == [host.address for host in two_hosts]
     known = {line.split()[0] for line in Path(bed.known_hosts).read_text().splitlines()}
     assert known >= {host.address for host in two_hosts}
 
