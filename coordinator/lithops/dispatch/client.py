@@ -117,6 +117,9 @@ class AgentClient:
         try:
             self._connection.request(endpoint.method, path, body, {**self._headers, **(headers or {})})
             response = self._connection.getresponse()
+            if response.length is None:
+                # Its end could not be told from a connection that broke.
+                raise http.client.HTTPException("an answer without a length")
             answer = response.read()
         except (OSError, EOFError, http.client.HTTPException) as exc:
             self._connection.close()
