@@ -1,0 +1,364 @@
+"""Fakes of what a session talks to, for tests: an agent in this process, and a machine that leads to it."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import socket
+import threading
+import urllib.parse
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Optional, cast
+
+from lithops.backends.machine import Link
+from lithops.ssh.http import SocketLike, open_local
+from lithops_agent import protocol
+from lithops_agent.protocol import Endpoint, JobSpec, Problem, ResultRecord
+
+Answer = Callable[[str, int, bytes], "Optional[tuple[int, bytes]]"]
+"""Gives status and body of a call by job, number and data, or None: `FakeAgent.finish` ends it later."""
+
+
+class FakeAgent:
+    """An agent in this process: the protocol over a loopback port, and calls that end as a test says.
+
+    What a test may change: ``answer``; ``refusals``, taken in order by submissions, each an HTTP status and
+    the keys of a problem; ``cuts``, by path how often the connection breaks, before the request is carried
+    out (``"before"``) or after it (``"after"``). ``log`` has each request that was carried out.
+    """
+
+    def __init__(
+        self,
+        processes: int = 2,
+        answer: Optional[Answer] = None,
+        *,
+        agent_id: str = "agent",
+        token: str = "t",
+    ) -> None:
+        self.processes = processes
+        self.answer: Answer = answer or (lambda job, number, data: None)
+        self.agent_id, self.token = agent_id, token
+        self.refusals: list[tuple[int, dict[str, Any]]] = []
+        self.cuts: dict[str, list[str]] = {}
+        self.log: list[tuple[str, Any]] = []
+        self.blobs: dict[str, bytes] = {}
+        self.specs: dict[str, JobSpec] = {}
+        self.calls: dict[tuple[str, int], bytes] = {}
+        self.begun: list[tuple[str, int]] = []
+        self.changed = threading.Condition()
+        self._results: list[tuple[ResultRecord, bytes]] = []
+        self._seq = 0
+        self._closed = False
+        self._server = _serve(self)
+
+    @property
+    def port(self) -> int:
+        """Where it listens on the loopback."""
+        return int(self._server.server_address[1])
+
+    def finish(self, job: str, number: int, status: int = protocol.Status.SUCCESS, body: bytes = b"") -> None:
+        """End a call; a second end of it does not count."""
+        with self.changed:
+            if self.calls.pop((job, number), None) is None:
+                return
+            self._seq += 1
+            large = len(body) > protocol.INLINE_LIMIT
+            shown = None if large else body
+            record = ResultRecord(self._seq, job, number, status, len(body), shown, protocol.NO_STATS)
+            self._results.append((record, body))
+            self._begin()
+            self.changed.notify_all()
+
+    def wait_for(self, condition: Callable[[], bool], timeout: float = 20.0) -> None:
+        """Wait until something holds of this agent; AssertionError when it does not in time."""
+        with self.changed:
+            assert self.changed.wait_for(condition, timeout), f"it did not come to that: {self.log[-20:]}"
+
+    def requests(self, endpoint: Endpoint) -> list[Any]:
+        """What was asked of an endpoint, in order."""
+        return [asked for path, asked in self.log if path == endpoint.path]
+
+    def close(self) -> None:
+        """End."""
+        with self.changed:
+            self._closed = True
+            self.changed.notify_all()
+        self._server.shutdown()
+        self._server.server_close()
+
+    # -- the endpoints; each is called under the lock --
+
+    def info(self, asked: Any) -> dict[str, Any]:
+        return {"protocol": protocol.PROTOCOL, "agent_id": self.agent_id, "processes": self.processes}
+
+    def status(self, asked: Any) -> dict[str, Any]:
+        waiting, running = self._load(list(self.specs))
+        return {"waiting": waiting, "running": running, "time_to_dismantle": None, "draining": False}
+
+    def submit(self, body: bytes) -> dict[str, Any]:
+        if self.refusals:
+            status, problem = self.refusals.pop(0)
+            raise _Problem(status, problem)
+        stream, accepted = io.BytesIO(body), 0
+        while (head := protocol.read_frame_head(stream)) is not None:
+            header, size = head
+            if header["kind"] == "blob":
+                self.blobs[header["sha256"]] = protocol.read_exactly(stream, size)
+            elif header["kind"] == "job":
+                spec = JobSpec.from_json(header)
+                missing = [sha for sha in spec.blobs() if sha not in self.blobs]
+                if missing:
+                    raise _Problem(409, {"type": Problem.MISSING_BLOBS, "detail": "", "missing": missing})
+                self.specs.setdefault(spec.job, spec)
+            else:
+                accepted += self._accept(header, protocol.read_exactly(stream, size))
+        return {"accepted": accepted}
+
+    def _accept(self, header: dict[str, Any], payload: bytes) -> int:
+        job, stream, fresh = header["job"], io.BytesIO(payload), []
+        if job not in self.specs:
+            raise _Problem(404, {"type": Problem.UNKNOWN_JOB, "detail": f"unknown job {job}"})
+        known = {(record.job, record.number) for record, _ in self._results} | set(self.calls)
+        for number, size in protocol.read_call_table(stream, header["count"], len(payload)):
+            data = protocol.read_exactly(stream, size)
+            if (job, number) not in known:
+                self.calls[(job, number)] = data
+                fresh.append((number, data))
+        self._begin()
+        for number, data in fresh:
+            answered = self.answer(job, number, data)
+            if answered is not None:
+                self.finish(job, number, *answered)
+        return len(fresh)
+
+    def _begin(self) -> None:
+        self.begun = [call for call in self.begun if call in self.calls]
+        for call in self.calls:
+            if len(self.begun) < self.processes and call not in self.begun:
+                self.begun.append(call)
+
+    def results(self, asked: dict[str, str]) -> bytes:
+        session, after, ack = asked["session"], int(asked["after"]), int(asked["ack"])
+        self._results = [
+            (r, body) for r, body in self._results if r.seq > ack or self.specs[r.job].session != session
+        ]
+
+        def page() -> list[tuple[ResultRecord, bytes]]:
+            return [
+                (r, body)
+                for r, body in self._results
+                if r.seq > after and self.specs[r.job].session == session
+            ]
+
+        self.changed.wait_for(lambda: bool(page()) or self._closed, float(asked["wait"]))
+        found = page()
+        jobs = sorted({record.job for record, _ in found})
+        rows = [
+            protocol.RESULT.pack(
+                r.seq, jobs.index(r.job), r.number, r.status, r.body is None, r.size, *r.stats
+            )
+            for r, _ in found
+        ]
+        mine = [job for job, spec in self.specs.items() if spec.session == session]
+        waiting, running = self._load(mine)
+        free = max(self.processes - len(self.calls), 0)
+        cursor = found[-1][0].seq if found else after
+        header = {"cursor": cursor, "jobs": jobs, "waiting": waiting, "running": running, "free": free}
+        return protocol.results_frame(header, rows, [r.body for r, _ in found if r.body is not None])
+
+    def _load(self, jobs: list[str]) -> tuple[dict[str, int], list[list[Any]]]:
+        running = [[job, number] for job, number in self.begun if job in jobs]
+        counts = {job: sum(1 for j, _ in self.calls if j == job) for job in jobs}
+        for job, _ in self.begun:
+            if job in counts:
+                counts[job] -= 1
+        return {job: count for job, count in counts.items() if count}, running
+
+    def body(self, seq: int) -> bytes:
+        for record, body in self._results:
+            if record.seq == seq and record.body is None:
+                return body
+        raise _Problem(404, {"type": Problem.UNKNOWN_RESULT, "detail": f"no body is kept for result {seq}"})
+
+    def cancel(self, asked: dict[str, Any]) -> dict[str, Any]:
+        for job, number in list(self.calls):
+            if job == asked["job"] and (asked["numbers"] is None or number in asked["numbers"]):
+                self.finish(job, number, protocol.Status.CANCELLED)
+        return {}
+
+    def revoke(self, asked: dict[str, Any]) -> dict[str, Any]:
+        waiting = [call for call in self.calls if call[0] == asked["job"] and call not in self.begun]
+        back = waiting[::-1][: asked["count"]]
+        for call in back:
+            del self.calls[call]
+        return {"numbers": [number for _, number in back]}
+
+    def release(self, asked: dict[str, Any]) -> dict[str, Any]:
+        for job in asked["jobs"]:
+            self.specs.pop(job, None)
+            self.calls = {call: data for call, data in self.calls.items() if call[0] != job}
+            self._results = [(record, body) for record, body in self._results if record.job != job]
+        self._begin()
+        return {}
+
+    def dismantle(self, asked: Any) -> dict[str, Any]:
+        return {}
+
+
+class _Problem(Exception):
+    def __init__(self, status: int, problem: dict[str, Any]) -> None:
+        super().__init__(problem)
+        self.status, self.problem = status, problem
+
+
+def _serve(agent: FakeAgent) -> ThreadingHTTPServer:
+    class Handler(_Handler):
+        pass
+
+    Handler.agent = agent
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    return server
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection to a `FakeAgent`."""
+
+    agent: FakeAgent
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+
+    def do_GET(self) -> None:
+        self._handle()
+
+    def do_POST(self) -> None:
+        self._handle()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+    def _handle(self) -> None:
+        url = urllib.parse.urlsplit(self.path)
+        sent = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        path = re.sub(r"/results/\d+/body", protocol.BODY.path[3:], url.path)
+        agent = self.agent
+        with agent.changed:
+            cut = agent.cuts[path].pop(0) if agent.cuts.get(path) else ""
+            if cut == "before":
+                self._hang_up()
+                return
+            status, answer = self._answer(path, url, sent)
+            agent.changed.notify_all()
+        if cut == "after":
+            self._hang_up()
+            return
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def _hang_up(self) -> None:
+        self.close_connection = True
+
+    def _answer(self, path: str, url: urllib.parse.SplitResult, sent: bytes) -> tuple[int, bytes]:
+        agent = self.agent
+        if self.headers.get("Authorization") != f"Bearer {agent.token}":
+            return 401, json.dumps({"type": Problem.UNAUTHORIZED, "detail": "no valid token"}).encode()
+        asked: Any
+        if path == protocol.SUBMIT.path:
+            asked = sent
+        elif path == protocol.BODY.path:
+            asked = int(url.path.split("/")[-2])
+        else:
+            asked = json.loads(sent) if sent else dict(urllib.parse.parse_qsl(url.query))
+        handlers: dict[str, Callable[[Any], Any]] = {
+            protocol.INFO.path: agent.info,
+            protocol.STATUS.path: agent.status,
+            protocol.SUBMIT.path: agent.submit,
+            protocol.RESULTS.path: agent.results,
+            protocol.BODY.path: agent.body,
+            protocol.CANCEL.path: agent.cancel,
+            protocol.REVOKE.path: agent.revoke,
+            protocol.RELEASE.path: agent.release,
+            protocol.DISMANTLE.path: agent.dismantle,
+        }
+        agent.log.append((path, asked))
+        try:
+            answer = handlers[path](asked)
+        except _Problem as exc:
+            return exc.status, json.dumps({"status": exc.status, **exc.problem}).encode()
+        return 200, answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+
+
+class FakeMachine:
+    """A machine whose agent runs in this process; closing a link breaks its connections, as with SSH.
+
+    ``agent`` may be replaced by another one. ``failures`` are raised by the next attempts to open a link, in
+    order; ``down`` by all, while it is set. No link is opened before ``gate`` is set. ``opened`` counts them.
+    """
+
+    def __init__(self, name: str, agent: FakeAgent) -> None:
+        self.name = name
+        self.agent = agent
+        self.failures: list[Exception] = []
+        self.down: Optional[Exception] = None
+        self.gate = threading.Event()
+        self.gate.set()
+        self.opened = 0
+        self._connections = _Connections()
+
+    def open(self) -> Link:
+        """A link to the agent as it is now."""
+        self.gate.wait()
+        if self.down is not None:
+            raise self.down
+        if self.failures:
+            raise self.failures.pop(0)
+        self.opened += 1
+        self._connections = connections = _Connections()
+
+        def opener(timeout: float) -> SocketLike:
+            return connections.open(self.agent.port, timeout)
+
+        return Link(
+            host=self.name,
+            agent_id=self.agent.agent_id,
+            token=self.agent.token,
+            runtime="python3",
+            opener=opener,
+            close=connections.close,
+        )
+
+    def cut(self) -> None:
+        """Break the link."""
+        self._connections.close()
+
+
+class _Connections:
+    """The connections of one link."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: list[socket.socket] = []
+        self._closed = False
+
+    def open(self, port: int, timeout: float) -> SocketLike:
+        with self._lock:
+            if self._closed:
+                raise ConnectionResetError("the link is closed")
+            sock = open_local(port)(timeout)
+            self._open.append(cast(socket.socket, sock))
+            return sock
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            for sock in self._open:
+                try:
+                    sock.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass  # It was closed already.
