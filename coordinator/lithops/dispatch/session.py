@@ -302,7 +302,7 @@ class RemoteSession:
         others = any(runner.in_use for runner in self._runners.values())
         now = time.monotonic()
         for name, runner in self._runners.items():
-            wanted = runner.in_use or not others or now >= self._try_again_at[name]
+            wanted = runner.in_use or not others or now >= self._try_again_at.get(name, now)
             if wanted and runner.wake():
                 self._assignment.host_wanted(name)
 
