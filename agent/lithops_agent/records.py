@@ -1,0 +1,54 @@
+"""What the journal takes and gives."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+from typing import NamedTuple
+
+pack_record = struct.Struct("<QIIBBQ").pack
+"""The head of a RESULT structure; the packed STATS follow it."""
+
+
+class UnknownJob(KeyError):
+    """A job that this agent was never told of, or that was released."""
+
+    def __str__(self) -> str:
+        return f"unknown job {self.args[0]}"
+
+
+class Ended(NamedTuple):
+    """How one call ended: ``stats`` are packed doubles, ``file`` the path of a body that is not inline."""
+
+    job: str
+    number: int
+    status: int
+    stats: bytes
+    size: int
+    body: bytes | None
+    file: str | None
+
+
+class CallData(NamedTuple):
+    """A call to be journalled: its data, or the path of the file they are in."""
+
+    number: int
+    data: bytes | None
+    file: str | None
+
+
+class Interrupted(NamedTuple):
+    """How often a call was begun, and how many of these times the agent ended meanwhile."""
+
+    attempts: int
+    crashes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """Results of a session, from a cursor on."""
+
+    cursor: int
+    jobs: list[str]
+    records: list[bytes]
+    bodies: list[bytes]
