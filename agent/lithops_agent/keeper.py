@@ -10,7 +10,7 @@ from typing import Union
 @dataclasses.dataclass(frozen=True)
 class Policy:
     """Time-outs in seconds, None for never. ``soft`` counts while nothing runs, from the last end of a
-    job; ``hard`` counts for a job from its start."""
+    job; ``hard`` counts for a job from its start (each job has its own; this is that of the last one)."""
 
     soft: float | None
     hard: float | None
@@ -23,6 +23,21 @@ class Activity:
 
     idle_since: float
     running: Mapping[str, tuple[float, float | None]]
+
+
+@dataclasses.dataclass(frozen=True)
+class End:
+    """When the agent will end if nothing else happens, and why: ``timeout`` seconds after ``since``,
+    when job ``job`` started (None: when the last one had completed)."""
+
+    since: float
+    timeout: float
+    job: str | None
+
+    @property
+    def at(self) -> float:
+        """The deadline."""
+        return self.since + self.timeout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,17 +58,24 @@ class Dismantle:
 Decision = Union[KeepRunning, Dismantle]
 
 
+def next_end(policy: Policy, activity: Activity) -> End | None:
+    """The earliest deadline as things stand; None: there is none."""
+    if activity.running:
+        ends = [End(at, hard, job) for job, (at, hard) in activity.running.items() if hard is not None]
+        return min(ends, key=lambda end: end.at, default=None)
+    return None if policy.soft is None else End(activity.idle_since, policy.soft, None)
+
+
 def decide(policy: Policy, activity: Activity, now: float) -> Decision:
     """What the agent does about its own end at ``now`` (seconds of any clock that never goes back)."""
-    if activity.running:
-        deadlines = {job: at + hard for job, (at, hard) in activity.running.items() if hard is not None}
-        late = tuple(job for job, deadline in deadlines.items() if now >= deadline)
-        if late:
-            return Dismantle("a job reached its hard dismantle time-out", late)
-        return KeepRunning(min(deadlines.values(), default=None))
-    if policy.soft is None:
+    end = next_end(policy, activity)
+    if end is None:
         return KeepRunning(None)
-    deadline = activity.idle_since + policy.soft
-    if now >= deadline:
-        return Dismantle(f"no job for {policy.soft:g} s (soft dismantle time-out)")
-    return KeepRunning(deadline)
+    if now < end.at:
+        return KeepRunning(end.at)
+    if end.job is None:
+        return Dismantle(f"no job for {end.timeout:g} s (standalone.soft_dismantle_timeout)")
+    limits = {job: (at, hard) for job, (at, hard) in activity.running.items() if hard is not None}
+    late = tuple(job for job, (at, hard) in limits.items() if now >= at + hard)
+    reason = f"job {end.job} reached standalone.hard_dismantle_timeout ({end.timeout:g} s)"
+    return Dismantle(reason, late)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
+import contextlib
 import http.client
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lithops_agent.protocol import DISMANTLE, STATUS, Endpoint
+from lithops_agent import clearing, fence, systemd
+from lithops_agent.instants import SystemClock
+from lithops_agent.protocol import STATUS, Endpoint
 from lithops_agent.statefile import StateFile
 from lithops_agent.version import __version__
 
@@ -37,22 +40,37 @@ def release_of(program: str) -> str:
     return Path(program).stem.removeprefix("agent-").partition("-")[0]
 
 
-def ensure_running(home: Path, program: str, options: Sequence[str], unit: str) -> str:
-    """Start the agent of ``program`` unless it runs; its state as one line of JSON.
+def ensure_running(home: Path, orders: fence.Orders, options: Sequence[str]) -> str:
+    """Start the agent of the program that the orders name unless it runs; its state as one line of JSON.
 
-    An idle agent of another bundle is ended first. Raises Busy when that one has jobs, and LaunchFailed.
+    The fence is there before the agent is. An idle agent of another bundle is ended first. Raises Busy when
+    that one has jobs, and LaunchFailed.
     """
     state_file = StateFile(home)
-    bundle = release_of(program)
-    command = [sys.executable, program, "serve", "--home", str(home), *options]
+    bundle = release_of(orders.program)
+    command = [sys.executable, orders.program, "serve", "--home", str(home), *options]
     with state_file.lock("start"):
         written_at = state_file.written_at()
-        state = state_file.read() or _launch(state_file, command, unit, written_at)
-        if state["bundle"] != bundle:
-            written_at = state_file.written_at()
+        state = state_file.read()
+        if state is not None and state["bundle"] != bundle:
             _end_other(state)
-            state = _launch(state_file, command, unit, written_at)
+            state = None
+        if state is None:
+            _put_up_fence(str(home), orders)
+            state = _launch(state_file, command, orders.unit, written_at)
     return json.dumps(state)
+
+
+def _put_up_fence(home: str, orders: fence.Orders) -> None:
+    """Guard the host from now on; what guarded it before knows nothing of the agent to come."""
+    try:
+        fence.disarm(home, orders.unit, waiting=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(home, clearing.ARMED))
+        fence.write(home, orders)
+        fence.arm(home, orders, SystemClock().now())
+    except systemd.SystemdFailed as exc:
+        raise LaunchFailed(str(exc)) from exc
 
 
 def _end_other(state: dict[str, Any]) -> None:
@@ -63,9 +81,11 @@ def _end_other(state: dict[str, Any]) -> None:
                 f"an agent of version {state['version']} (bundle {state['bundle']}) runs jobs here; "
                 f"version {__version__} takes its place when it is idle: wait for the jobs, or dismantle it"
             )
-        _ask(state, DISMANTLE)
     except (OSError, http.client.HTTPException):
         pass  # It listens no more, or is ending.
+    # It stops and leaves its files, which its successor goes on with.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(state["pid"], signal.SIGTERM)
     deadline = time.monotonic() + _STOP_TIMEOUT
     while _alive(state["pid"]):
         if time.monotonic() > deadline:
@@ -130,7 +150,6 @@ def _start_unit(command: list[str], unit: str, log: Path) -> bool:
     False when the unit of an earlier agent is still there: either systemd is about to start that one
     again, or it ends in a moment.
     """
-    user = getpass.getuser()
     log.touch(0o600)
     properties = {
         "Restart": "on-failure",
@@ -141,20 +160,12 @@ def _start_unit(command: list[str], unit: str, log: Path) -> bool:
         "StandardError": f"append:{log}",
         "WorkingDirectory": "/",
     }
-    run = ["systemd-run", "--quiet", "--collect", f"--unit=lithops-agent-{user}"]
-    if unit == "user":
-        run.append("--user")
-    else:
-        run.append(f"--uid={os.getuid()}")
-        run.append(f"--gid={os.getgid()}")
-        if os.getuid() != 0:
-            run = ["sudo", "-n", *run]
-    settings = [f"--property={key}={value}" for key, value in properties.items()]
-    done = subprocess.run([*run, *settings, *command], capture_output=True, text=True, check=False)
-    if done.returncode != 0 and _UNIT_EXISTS in done.stderr:
-        return False
-    if done.returncode != 0:
-        raise LaunchFailed(f"systemd-run failed with code {done.returncode}: {done.stderr.strip()}")
+    try:
+        systemd.start_transient(unit, systemd.agent_unit(), command, properties)
+    except systemd.SystemdFailed as exc:
+        if _UNIT_EXISTS in str(exc):
+            return False
+        raise LaunchFailed(str(exc)) from exc
     return True
 
 

@@ -1,4 +1,5 @@
-"""The program: ``serve`` runs an agent in the foreground, ``start`` makes sure that one runs.
+"""The program: ``serve`` runs an agent in the foreground, ``start`` makes sure that one runs, ``end`` ends
+what is left of one, and ``fence`` is the second fence (see `lithops_agent.fence`).
 
 This is the composition root of the agent: the environment, the clock and the files that tell
 others where it listens are touched here.
@@ -7,6 +8,7 @@ others where it listens are touched here.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import secrets
 import signal
@@ -14,10 +16,16 @@ import sys
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lithops_agent import clearing, fence
+from lithops_agent.instants import Instant, SystemClock
 from lithops_agent.launch import Busy, LaunchFailed, ensure_running, release_of
 from lithops_agent.statefile import EXIT_BUSY, EXIT_FAILED, StateFile, boot_id
+from lithops_agent.systemd import UNITS
+
+if TYPE_CHECKING:
+    from lithops_agent.service import Ending
 
 _THREADS = 64
 _KEEPALIVE = 3600
@@ -27,12 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; the exit code is 0, 1 (failed) or 75 (another version is at work)."""
     options = _parser().parse_args(arguments)
     home = Path(options.home).expanduser().absolute()
+    if options.command == "end":
+        return fence.end(str(home), options.ending)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     if options.command == "serve":
         serve(home, options)
         return 0
     try:
-        sys.stdout.write(ensure_running(home, _program(), _serve_options(options), options.unit) + "\n")
+        orders = fence.Orders(_deadline(options), options.ending, options.unit, _program())
+        sys.stdout.write(ensure_running(home, orders, _serve_options(options)) + "\n")
         return 0
     except Busy as exc:
         sys.stderr.write(f"{exc}\n")
@@ -45,18 +56,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lithops-agent", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, text in (("serve", "run in the foreground"), ("start", "make sure that an agent runs")):
+    for name, text in (
+        ("serve", "run in the foreground"),
+        ("start", "make sure that an agent runs"),
+        ("end", "end what is left of an agent"),
+    ):
         command = commands.add_parser(name, help=text)
         command.add_argument("--home", required=True, help="folder of the agent's files")
+        command.add_argument(
+            "--ending", choices=clearing.ENDINGS, default=clearing.REMOVE, help="what becomes of the host"
+        )
+        if name == "end":
+            continue
         command.add_argument("--processes", type=int, default=0, help="calls at a time; 0: as many as CPUs")
         command.add_argument("--soft", type=float, default=300.0, help="soft dismantle, s; negative: never")
-        if name == "start":
-            command.add_argument("--unit", choices=("none", "system", "user"), default="none")
+        command.add_argument("--unit", choices=UNITS, default="none", help="who restarts it")
+        command.add_argument(
+            "--begun", type=_instant, default=SystemClock().now(), help="when the host was asked to run it"
+        )
     return parser
 
 
+def _instant(text: str) -> Instant:
+    return Instant.from_json(json.loads(text))
+
+
+def _deadline(options: argparse.Namespace) -> Instant | None:
+    begun: Instant = options.begun
+    return begun.plus(options.soft) if options.soft >= 0 else None
+
+
 def _serve_options(options: argparse.Namespace) -> list[str]:
-    return ["--processes", str(options.processes), "--soft", str(options.soft)]
+    begun = json.dumps(options.begun.to_json(), separators=(",", ":"))
+    return [
+        "--processes", str(options.processes), "--soft", str(options.soft), "--ending", options.ending,
+        "--unit", options.unit, "--begun", begun,
+    ]  # fmt: skip
 
 
 def _program() -> str:
@@ -91,21 +126,55 @@ def serve(home: Path, options: argparse.Namespace) -> None:
     token = state.token() or secrets.token_urlsafe(32)
     # An agent is the only one of its home folder; the lock goes with the process.
     lock = state.lock("serve")
+    os.environ[clearing.HOME_VARIABLE] = str(home)
     path = worker_path(home)
     ports: list[int] = []
+    farewell = Farewell(state, options.unit)
 
     class Application(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
             for key, value in _gunicorn_settings(home).items():
                 self.cfg.set(key, value)
             self.cfg.set("when_ready", lambda server: ports.append(server.LISTENERS[0].sock.getsockname()[1]))
-            self.cfg.set("on_exit", lambda server: state.remove())
+            self.cfg.set("on_exit", lambda server: farewell.carry_out())
 
         def load(self) -> Any:
-            return _compose(home, options, path, token, state, ports[0])
+            return _compose(home, options, path, token, state, ports[0], farewell)
 
     Application().run()
     lock.close()
+
+
+class Farewell:
+    """How the agent ends: the process that answers says it, and the one above it, which is last, does it."""
+
+    def __init__(self, state: StateFile, unit: str) -> None:
+        self._state = state
+        self._unit = unit
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+
+    def say(self, ending: Ending) -> None:
+        """End in this way."""
+        try:
+            sys.stderr.write(f"the agent ends: {ending.reason}\n")
+        except OSError:
+            pass  # The reason may be that nothing can be written.
+        os.write(self._write, json.dumps([ending.how, ending.with_work]).encode())
+        if ending.how == clearing.LEAVE:
+            self._state.remove()
+        os.kill(os.getppid(), signal.SIGTERM)
+
+    def carry_out(self) -> None:
+        """Remove what has to go. An agent that was only told to stop leaves all as it is."""
+        try:
+            how, with_work = json.loads(os.read(self._read, 4096))
+        except BlockingIOError:
+            how, with_work = clearing.LEAVE, False
+        if how == clearing.LEAVE:
+            self._state.remove()
+        else:
+            fence.leave(str(self._state.home), self._unit, _program(), how, with_work=with_work)
 
 
 def _gunicorn_settings(home: Path) -> dict[str, Any]:
@@ -124,31 +193,32 @@ def _gunicorn_settings(home: Path) -> dict[str, Any]:
 
 
 def _compose(
-    home: Path, options: argparse.Namespace, path: str, token: str, state: StateFile, port: int
+    home: Path,
+    options: argparse.Namespace,
+    path: str,
+    token: str,
+    state: StateFile,
+    port: int,
+    farewell: Farewell,
 ) -> Any:
     from lithops_agent.api import create_app
     from lithops_agent.keeper import Policy
     from lithops_agent.service import Agent
     from lithops_agent.version import __version__
 
-    arbiter = os.getppid()
-
-    def end(reason: str) -> None:
-        try:
-            sys.stderr.write(f"the agent ends: {reason}\n")
-        except OSError:
-            pass  # The reason may be that nothing can be written.
-        state.remove()
-        os.kill(arbiter, signal.SIGTERM)
-
     bundle = release_of(_program())
+    clock = SystemClock()
     agent = Agent(
         home,
         processes=options.processes or cpu_count(),
         worker_path=path,
         bundle=bundle,
         policy=Policy(soft=options.soft if options.soft >= 0 else None, hard=None),
-        end=end,
+        ending=options.ending,
+        begun=options.begun,
+        end=farewell.say,
+        fence=fence.Outpost(str(home), options.unit, _program(), clock),
+        clock=clock,
     )
     agent.start()
     state.write(
@@ -158,7 +228,7 @@ def _compose(
             "agent_id": agent.info()["agent_id"],
             "version": __version__,
             "bundle": bundle,
-            "pid": arbiter,
+            "pid": os.getppid(),
             "boot_id": boot_id(),
         }
     )

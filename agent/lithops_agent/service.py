@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import threading
@@ -11,18 +12,24 @@ import uuid
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from lithops_agent.journal import CallData, Journal, Page, UnknownJob
-from lithops_agent.keeper import Activity, Dismantle, KeepRunning, Policy, decide
+from lithops_agent.clearing import LEAVE, REMOVE
+from lithops_agent.instants import Clock, Instant, SystemClock, boot_id
+from lithops_agent.journal import CallData, Ended, Journal, Page, UnknownJob
+from lithops_agent.keeper import Dismantle, Policy
 from lithops_agent.pool import Pool
-from lithops_agent.protocol import PROTOCOL, JobSpec, ProtocolError, Status
-from lithops_agent.statefile import boot_id
+from lithops_agent.protocol import PROTOCOL, STATS, JobSpec, ProtocolError, Status
+from lithops_agent.timekeeper import Observed, Timekeeper
 from lithops_agent.version import __version__
 
 _PAGE = 4 * 1024 * 1024
-_COLLECT_AFTER_HARD = 30.0
-"""Seconds that an agent stays after its hard deadline, so that results so far can be collected."""
+_COLLECT_AFTER_HARD = 1.2
+"""Seconds that an agent stays after its hard deadline at most, so that results can be collected."""
+_TO_END = 3.0
+"""Seconds that the second fence gives an agent that has begun to end."""
+_SETTLE = 0.05
+"""Seconds after a job has completed before that is noted: often the next one follows at once."""
 _BLOB_AGE = 3600.0
 """Seconds that a blob is kept for a later job after it was sent."""
 _TIDY_INTERVAL = 60.0
@@ -40,10 +47,39 @@ class Draining(Exception):
     """The agent is ending and takes no more jobs."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Ending:
+    """Why and how an agent ends: ``how`` is one of `lithops_agent.clearing.ENDINGS`, or LEAVE.
+
+    ``with_work``: results that nobody has collected go too.
+    """
+
+    reason: str
+    how: str
+    with_work: bool
+
+
+class Fence(Protocol):
+    """The second fence, which ends the host if the agent does not."""
+
+    def tell(self, deadline: Instant | None, ending: str, *, note_only: bool = False) -> None:
+        """The host is to end then (None: never). ``note_only`` takes no time; it is told again."""
+        ...
+
+
+class NoFence:
+    """An agent that nobody watches."""
+
+    def tell(self, deadline: Instant | None, ending: str, *, note_only: bool = False) -> None:
+        """Do nothing."""
+
+
 class Agent:
     """One agent: takes jobs, runs their calls, hands out results, and decides when to end.
 
-    ``end`` is called once, from a thread of the agent's, when it is time to end the process.
+    ``end`` is called once, from a thread of the agent's, when it is time to end the process. ``begun`` is
+    when the host was asked to run an agent (None: now), ``policy`` and ``ending`` hold until a job says
+    otherwise.
     """
 
     def __init__(
@@ -54,36 +90,63 @@ class Agent:
         worker_path: str,
         bundle: str,
         policy: Policy,
-        end: Callable[[str], None],
-        clock: Callable[[], float] = time.monotonic,
+        end: Callable[[Ending], None],
+        ending: str = REMOVE,
+        begun: Instant | None = None,
+        fence: Fence | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.home = home
         self.journal = Journal(home / "work")
+        self._something = threading.Event()
         self.pool = Pool(
             self.journal,
             processes,
             worker_path=worker_path,
             folder=home,
             base_env={"LITHOPS_WORKER": str(home)},
-            end=self.dismantle,
+            rest=self._something.set,
         )
         self._bundle = bundle
-        self._policy = policy
         self._end = end
-        self._clock = clock
-        self._idle_since = clock()
+        self._clock = clock or SystemClock()
+        self._fence = fence or NoFence()
+        self._fence_lock = threading.Lock()
+        self._times = Timekeeper(
+            self._clock,
+            Observed(self.pool.busy_jobs, self.pool.rested, lambda job: self.journal.spec(job) is not None),
+            begun=begun or self._clock.now(),
+            policy=policy,
+            ending=ending,
+            kept=self.journal.fact("times"),
+            keep=lambda text: self.journal.keep_fact("times", text),
+        )
         self._tidy_at = 0.0
-        self._lock = threading.Lock()
-        self._started: dict[str, float] = {}
-        self._draining = False
-        self._something = threading.Event()
+        self._ending: Ending | None = None
+        self._left = False
+        self._keeper = threading.Thread(target=self._watch, name="keeper", daemon=True)
         self._agent_id = self.journal.fact("agent_id") or uuid.uuid4().hex
         self.journal.keep_fact("agent_id", self._agent_id)
 
     def start(self) -> None:
         """Run what an earlier agent left, and start to watch the time."""
+        for spec, numbers in self.journal.unfinished():
+            if not self._times.resumed(spec.job, spec.hard_timeout):
+                self._record_late(spec, numbers)
         self.pool.start()
-        threading.Thread(target=self._watch, name="keeper", daemon=True).start()
+        self._keeper.start()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the agent has ended."""
+        self._keeper.join(timeout)
+
+    def _record_late(self, spec: JobSpec, numbers: Sequence[int]) -> None:
+        """The time of a job was up while no agent ran: its calls are not run any more."""
+        why = f"job {spec.job} reached standalone.hard_dismantle_timeout ({spec.hard_timeout:g} s)".encode()
+        status, stats = Status.HARD_DISMANTLE, bytes(8 * len(STATS))
+        self.journal.record(
+            [Ended(spec.job, number, status, stats, len(why), why, None) for number in numbers]
+        )
 
     # -- jobs --
 
@@ -92,32 +155,36 @@ class Agent:
 
         Raises MissingBlobs, Draining, ProtocolError.
         """
-        self._refuse_when_draining()
+        if self._times.closed:
+            raise Draining("the agent is ending")
         missing = [sha for sha in spec.blobs() if not self.journal.blob_path(sha).exists()]
         if missing:
             raise MissingBlobs(missing)
         if spec.modules:
             self._unpack(spec.modules)
+        if spec.depth == 0 and self.journal.spec(spec.job) is None:
+            policy = Policy(soft=spec.soft_timeout, hard=spec.hard_timeout)
+            if not self._times.accept(policy, spec.ending):
+                raise Draining("the agent is ending")
         self.journal.add_job(spec)
-        self._policy = Policy(soft=spec.soft_timeout, hard=spec.hard_timeout)
-        self._something.set()
 
     def accept_calls(self, job: str, calls: Sequence[CallData]) -> int:
         """Record calls and run them; how many were new. Raises UnknownJob, Draining."""
-        self._refuse_when_draining()
         spec = self.journal.spec(job)
         if spec is None:
             raise UnknownJob(job)
-        fresh = self.journal.add_calls(job, calls)
-        if fresh:
-            with self._lock:
-                self._started.setdefault(job, self._clock())
-            self.pool.submit(spec, fresh)
-        return len(fresh)
-
-    def _refuse_when_draining(self) -> None:
-        if self._draining:
+        if not self._times.begin(job, spec.hard_timeout, nested=spec.depth > 0):
             raise Draining("the agent is ending")
+        try:
+            # Before they are acknowledged: the fence must not end a host that has accepted them.
+            self._tell_fence(note_only=True)
+            fresh = self.journal.add_calls(job, calls)
+            if fresh:
+                self.pool.submit(spec, fresh)
+        finally:
+            self._times.arrived(job)
+        self._something.set()
+        return len(fresh)
 
     def _unpack(self, sha: str) -> None:
         target = self.journal.modules_path(sha)
@@ -136,22 +203,13 @@ class Agent:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
-    def results(
-        self, session: str, after: int, ack: int, wait: float, release: Sequence[str] = ()
-    ) -> tuple[Page, dict[str, Any]]:
-        """Results after a cursor, waiting up to ``wait`` seconds for the first; and what waits and runs.
-
-        Results up to ``ack`` are forgotten first, and so are the jobs ``release``.
-        """
-        if ack:
-            self.journal.acknowledge(session, ack)
-        if release:
-            self.pool.release(release)
+    def results(self, session: str, after: int, wait: float) -> tuple[Page, dict[str, Any]]:
+        """Results after a cursor, waiting up to ``wait`` seconds for the first; and what waits and runs."""
         seen = self.pool.recorded(session)
         page = self.journal.results(session, after, _PAGE)
-        deadline = self._clock() + wait
-        while not page.records and not self._draining:
-            left = deadline - self._clock()
+        deadline = time.monotonic() + wait
+        while not page.records and not self._left:
+            left = deadline - time.monotonic()
             if left <= 0:
                 break
             seen = self.pool.wait_for_results(session, seen, left)
@@ -162,6 +220,7 @@ class Agent:
             "running": [[job, number] for job, number in running if self._belongs(job, session)],
             # Of all sessions: whoever has others' calls in mind must know of the room, not of the calls.
             "free": max(self.pool.processes - len(running) - sum(waiting.values()), 0),
+            "ends_in": self._ends_in()[0],
         }
         return page, mine
 
@@ -188,63 +247,92 @@ class Agent:
     def status(self) -> dict[str, Any]:
         """What waits and runs, and when the agent will end if nothing else happens."""
         waiting, running = self.pool.snapshot()
-        decision = self._decide()
-        left = None
-        if isinstance(decision, KeepRunning) and decision.recheck_at is not None:
-            left = max(decision.recheck_at - self._clock(), 0.0)
+        left, reason = self._ends_in()
         return {
             "waiting": waiting,
             "running": [[job, number] for job, number in running],
             "time_to_dismantle": left,
-            "draining": self._draining,
+            "reason": reason,
+            "draining": self._times.closed,
         }
+
+    def _ends_in(self) -> tuple[float | None, str]:
+        """Seconds until this agent will end if nothing else happens, None for never; and why."""
+        if self._times.closed:
+            return 0.0, self._ending.reason if self._ending else "its time is up"
+        found = self._times.next_end()
+        if found is None:
+            return None, ""
+        end, at = found
+        since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at.wall - end.timeout))
+        reason = f"soft: no job since {since}" if end.job is None else f"hard: job {end.job} since {since}"
+        return max(self._clock.now().until(at), 0.0), reason
 
     # -- the end --
 
-    def dismantle(self, reason: str) -> None:
-        """End now; what has not ended stays in the journal."""
-        with self._lock:
-            if self._draining:
-                return
-            self._draining = True
+    def dismantle(self, reason: str, how: str | None = None) -> None:
+        """End now; ``how`` is as of the last job if None. What has not ended is not waited for."""
+        self._times.close()
+        if self._ending is None:
+            how = how or self._times.ending
+            self._ending = Ending(reason, how, with_work=how != LEAVE)
         self._something.set()
-        self._end(reason)
-
-    def _decide(self) -> KeepRunning | Dismantle:
-        waiting, in_hand = self.pool.snapshot()
-        busy = set(waiting) | {job for job, _ in in_hand}
-        now = self._clock()
-        hard = {job: spec.hard_timeout if (spec := self.journal.spec(job)) else None for job in busy}
-        with self._lock:
-            if self._started and not busy:
-                self._idle_since = now
-            self._started = {job: self._started.get(job, now) for job in busy}
-            running = {job: (at, hard[job]) for job, at in self._started.items()}
-            return decide(self._policy, Activity(self._idle_since, running), now)
-
-    def _tidy(self) -> None:
-        if self._clock() >= self._tidy_at:
-            self._tidy_at = self._clock() + _TIDY_INTERVAL
-            self.journal.drop_blobs(time.time() - _BLOB_AGE)
 
     def _watch(self) -> None:
         try:
-            while not self._draining:
-                decision = self._decide()
-                if isinstance(decision, Dismantle):
-                    for job in decision.jobs:
-                        self.pool.cancel(job, None, Status.HARD_DISMANTLE)
-                    if decision.jobs:
-                        self._something.wait(_COLLECT_AFTER_HARD)
-                    self.dismantle(decision.reason)
-                    return
-                self._tidy()
-                self._something.wait(1.0)
+            while self._ending is None:
                 self._something.clear()
+                decision = self._times.check()
+                if isinstance(decision, Dismantle):
+                    self._drain(decision)
+                    break
+                self._tell_fence()
+                self._tidy()
+                at = decision.recheck_at
+                if self._clock.wait(self._something, None if at is None else at - self._clock.now().boottime):
+                    time.sleep(_SETTLE)
+            self._leave()
         except BaseException:  # noqa: BLE001
             # A keeper that is gone would keep the host for ever: end, and be started again.
             traceback.print_exc()
             os._exit(70)
+
+    def _tell_fence(self, *, note_only: bool = False) -> None:
+        found = self._times.next_end()
+        self._set_fence(found[1] if found else None, note_only=note_only)
+
+    def _set_fence(self, deadline: Instant | None, *, note_only: bool) -> None:
+        with self._fence_lock:
+            try:
+                self._fence.tell(deadline, self._times.ending, note_only=note_only)
+            except OSError:
+                traceback.print_exc()  # The fence stays where it was.
+
+    def _tidy(self) -> None:
+        now = time.monotonic()
+        if now >= self._tidy_at:
+            self._tidy_at = now + _TIDY_INTERVAL
+            self.journal.drop_blobs(time.time() - _BLOB_AGE)
+
+    def _drain(self, decision: Dismantle) -> None:
+        """The time is up: kill what runs, and leave a moment for collecting what has ended."""
+        began = self._clock.now()
+        self._set_fence(began.plus(_TO_END), note_only=True)
+        if decision.jobs:
+            jobs = self.pool.busy_jobs()
+            self.pool.end_all(Status.HARD_DISMANTLE, decision.reason)
+            while self._ending is None and any(self.journal.spec(job) for job in jobs):
+                if began.until(self._clock.now()) >= _COLLECT_AFTER_HARD:
+                    break
+                time.sleep(_SETTLE)
+        self._ending = self._ending or Ending(decision.reason, self._times.ending, with_work=False)
+
+    def _leave(self) -> None:
+        """Kill the workers, send those home who wait for results, and end."""
+        self._left = True
+        self.pool.stop()
+        if self._ending is not None:
+            self._end(self._ending)
 
 
 def _version() -> tuple[int, int, int]:

@@ -8,17 +8,11 @@ import os
 from pathlib import Path
 from typing import IO, Any
 
+from lithops_agent.instants import boot_id as boot_id
+
 EXIT_FAILED = 1
 EXIT_BUSY = 75
 """What ``start`` exits with when an agent of another version has jobs: EX_TEMPFAIL of sysexits.h."""
-
-
-def boot_id() -> str:
-    """The kernel's name for this boot of the machine."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
 
 
 class StateFile:
@@ -65,7 +59,21 @@ class StateFile:
             return None
 
     def lock(self, name: str) -> IO[str]:
-        """Wait for, and hold, an exclusive lock until the file is closed."""
-        file = open(self.home / f"{name}.lock", "w")  # noqa: SIM115 - the caller closes it
-        fcntl.flock(file, fcntl.LOCK_EX)
-        return file
+        """Wait for, and hold, an exclusive lock until the file is closed.
+
+        Whoever held it may have removed the home; then it is there again, with another file.
+        """
+        path = self.home / f"{name}.lock"
+        while True:
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                file = open(path, "w")  # noqa: SIM115 - the caller closes it
+            except FileNotFoundError:
+                continue
+            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                    return file
+            except FileNotFoundError:
+                pass
+            file.close()

@@ -32,9 +32,19 @@ WORKER_PACKAGES = ("cloudpickle", "lithops", "lithops_agent")
 """What a user's function sees; the agent's own dependencies stay out of its way."""
 WORKER_ARCHIVE = "worker.zip"
 
-_FORMAT = 2
+_FORMAT = 3
 """Raised when the layout of the bundle changes, so that no cached one is taken for a new one."""
-_MAIN = b"import sys\n\nfrom lithops_agent.serve import main\n\nsys.exit(main())\n"
+# The fence stays in memory for as long as the agent does, without what only the agent needs.
+_MAIN = b"""import sys
+
+if sys.argv[1:2] == ["fence"]:
+    from lithops_agent.fence import main
+
+    sys.exit(main(sys.argv[2:]))
+from lithops_agent.serve import main
+
+sys.exit(main())
+"""
 _LEFT_OUT = {"__pycache__", "tests", "geventlet.py", "ggevent.py", "gtornado.py"}
 _KEPT = 8
 _LEVEL = 1

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from lithops_agent import launch
+from lithops_agent.fence import Orders
 from lithops_agent.launch import Busy, LaunchFailed, ensure_running, release_of
 from lithops_agent.statefile import StateFile
 from tests.unit.agent.pools import is_alive, within
@@ -22,22 +23,21 @@ from tests.unit.agent.pools import is_alive, within
 
 AGENT = '''
 """Listens, tells its state, and ends when it is told to; what it does is in files beside it."""
-import http.server, json, os, sys, threading
+import http.server, json, os, signal, sys
 from pathlib import Path
 from lithops_agent.statefile import StateFile, boot_id
 home = Path(sys.argv[sys.argv.index("--home") + 1])
 here = Path(sys.argv[0]).parent
 with open(home / "starts", "a") as file:
     file.write(" ".join(sys.argv[1:]) + "\\n")
+if (here / "deaf").exists():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if (here / "fail").exists():
     sys.exit((here / "fail").read_text())
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         assert self.headers["Authorization"] == "Bearer secret"
         self.answer((here / "status").read_bytes())
-    def do_POST(self):
-        self.answer(b"{}")
-        threading.Thread(target=server.shutdown).start()
     def answer(self, body):
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -51,6 +51,11 @@ StateFile(home).write({"port": server.server_port, "token": "secret", "version":
 server.serve_forever()
 StateFile(home).remove()
 '''
+
+
+def orders(program: str, unit: str = "none") -> Orders:
+    """Those of an agent that stays for ever."""
+    return Orders(None, "remove", unit, program)
 
 
 class Machine:
@@ -74,7 +79,7 @@ class Machine:
         return str(path)
 
     def start(self, release: str = "one", *options: str) -> dict[str, Any]:
-        state: dict[str, Any] = json.loads(ensure_running(self.home, self.bundle(release), options, "none"))
+        state: dict[str, Any] = json.loads(ensure_running(self.home, orders(self.bundle(release)), options))
         return state
 
     @property
@@ -171,6 +176,7 @@ def test_an_agent_of_another_release_that_does_not_listen_and_does_not_end_is_to
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launch, "_STOP_TIMEOUT", 0.1)
+    (machine.folder / "deaf").touch()
     old = machine.start("one")
     StateFile(machine.home).write({**old, "port": 1})
     with pytest.raises(LaunchFailed, match="does not end"):
@@ -194,7 +200,7 @@ def test_an_agent_that_does_not_answer_is_told(machine: Machine, monkeypatch: py
     monkeypatch.setattr(launch, "_start_daemon", remember(launch._start_daemon, started))
     try:
         with pytest.raises(LaunchFailed, match=r"did not answer within 0\.1 s"):
-            ensure_running(machine.home, str(program), [], "none")
+            ensure_running(machine.home, orders(str(program)), [])
     finally:
         for pid in started:
             os.kill(pid, signal.SIGKILL)
@@ -243,7 +249,7 @@ START = 'while [ "${1#--}" != "$1" ]; do shift; done; setsid "$@" </dev/null >/d
 
 def test_a_unit_of_the_system_runs_as_this_user(machine: Machine, systemd: Callable[[str], Path]) -> None:
     log = systemd(f"*) {START} ;;")
-    state = json.loads(ensure_running(machine.home, machine.bundle("one"), ["--soft", "5"], "system"))
+    state = json.loads(ensure_running(machine.home, orders(machine.bundle("one"), "system"), ["--soft", "5"]))
     assert is_alive(state["pid"])
     (call,) = log.read_text().splitlines()
     assert f"--uid={os.getuid()} --gid={os.getgid()}" in call
@@ -255,7 +261,7 @@ def test_a_unit_of_the_system_runs_as_this_user(machine: Machine, systemd: Calla
 
 def test_a_unit_of_the_user(machine: Machine, systemd: Callable[[str], Path]) -> None:
     log = systemd(f"*) {START} ;;")
-    ensure_running(machine.home, machine.bundle("one"), [], "user")
+    ensure_running(machine.home, orders(machine.bundle("one"), "user"), [])
     (call,) = log.read_text().splitlines()
     assert " --user " in call
     assert "--uid" not in call
@@ -263,14 +269,14 @@ def test_a_unit_of_the_user(machine: Machine, systemd: Callable[[str], Path]) ->
 
 def test_a_unit_that_is_still_there_is_waited_for(machine: Machine, systemd: Callable[[str], Path]) -> None:
     log = systemd(f"[12]) echo Unit x was already loaded >&2; exit 1 ;;\n*) {START} ;;")
-    ensure_running(machine.home, machine.bundle("one"), [], "user")
+    ensure_running(machine.home, orders(machine.bundle("one"), "user"), [])
     assert len(log.read_text().splitlines()) == 3
 
 
 def test_what_systemd_refuses_is_told(machine: Machine, systemd: Callable[[str], Path]) -> None:
     systemd("*) echo Failed to connect to bus >&2; exit 1 ;;")
     with pytest.raises(LaunchFailed, match="systemd-run failed with code 1: Failed to connect to bus"):
-        ensure_running(machine.home, machine.bundle("one"), [], "user")
+        ensure_running(machine.home, orders(machine.bundle("one"), "user"), [])
 
 
 # ---- names ------------------------------------------------------------------------------------------

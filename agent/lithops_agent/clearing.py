@@ -1,0 +1,184 @@
+"""What is left of an agent is removed: its processes, its files, or the power of its host.
+
+Used by the agent when it ends, and by the fence when the agent is gone or does not answer. It is imported
+whole before anything is removed, for the program itself is among the files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Collection, Iterator, Sequence
+
+from lithops_agent import systemd
+
+REMOVE, KEEP, POWEROFF, LEAVE = "remove", "keep", "poweroff", "leave"
+ENDINGS = (REMOVE, KEEP, POWEROFF)
+"""What dismantling means on a host: remove all, keep the bundle for the next time, or switch it off.
+LEAVE is for an agent that ends to be started again."""
+HOME_VARIABLE = "LITHOPS_AGENT_HOME"
+"""In the environment of everything that an agent starts."""
+ALL = ("serve", "fence")
+AGENT, FENCE, ARMED = "agent.json", "fence.json", "armed.json"
+_LAST = (ARMED, FENCE, AGENT)
+"""Removed last, in this order: others take the absence of the last one for the end of the agent."""
+_KILL_PATIENCE = 5.0
+_PAUSE = 0.01
+_LOOK_AGAIN = 1.0
+
+
+def clear(home: str, ending: str, *, with_work: bool) -> None:
+    """Remove the files of an agent. ``with_work``: results that nobody has collected, too."""
+    import shutil
+
+    keep = set(_LAST)
+    if ending == KEEP:
+        keep.add("bundles")
+    if not with_work and has_jobs(home):
+        keep.add("work")
+    if ending == POWEROFF:
+        # The host goes off: what is needed to see to that, and to start again, stays.
+        if with_work:
+            shutil.rmtree(os.path.join(home, "work"), ignore_errors=True)
+        _unlink(os.path.join(home, AGENT))
+        return
+    for name in _names_in(home):
+        path = os.path.join(home, name)
+        if name in keep:
+            continue
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            _unlink(path)
+    for name in _LAST:
+        _unlink(os.path.join(home, name))
+    with contextlib.suppress(OSError):  # Something is kept there, or another agent has begun.
+        os.rmdir(home)
+        os.rmdir(os.path.dirname(home))
+
+
+def has_jobs(home: str) -> bool:
+    """Whether an agent that has ended left jobs that were not released, whose results may be wanted."""
+    import sqlite3
+
+    path = os.path.join(home, "work", "journal.db")
+    if not os.path.exists(path):
+        return False
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=1.0)) as db:
+            return db.execute("SELECT 1 FROM jobs LIMIT 1").fetchone() is not None
+    except sqlite3.Error:
+        return True  # Nobody knows: what can't be read is not thrown away.
+
+
+# ---- processes --------------------------------------------------------------------------------------
+
+
+def kill_processes(home: str) -> None:
+    """Kill the agent of this home, and everything that it started; but not this process."""
+    deadline, me = time.monotonic() + _KILL_PATIENCE, os.getpid()
+    while (found := [pid for pid in processes_of(home) if pid != me]) and time.monotonic() < deadline:
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(_PAUSE)
+
+
+def processes_of(home: str, roles: Collection[str] = ALL) -> list[int]:
+    """The processes of an agent by their roles; ALL: also its workers, and what these have started."""
+    mark = f"{HOME_VARIABLE}={home}".encode()
+    return [
+        pid
+        for pid, arguments in _command_lines(os.getuid())
+        if home_of(arguments, roles) == home or (roles == ALL and mark in _environment(pid))
+    ]
+
+
+def home_of(arguments: Sequence[str], roles: Collection[str] = ("serve",)) -> str | None:
+    """The home that a command line names, when it is that of an agent (or of another role)."""
+    for position in range(1, len(arguments) - 2):
+        program = os.path.basename(arguments[position - 1])
+        if (
+            arguments[position] in roles
+            and arguments[position + 1] == "--home"
+            and program.startswith("agent-")
+            and program.endswith(".zip")
+        ):
+            return arguments[position + 2]
+    return None
+
+
+def others_alive(home: str) -> bool:
+    """Whether any agent but that of this home of this user is alive on the machine."""
+    mine = {pid for pid, arguments in _command_lines(os.getuid()) if home_of(arguments) == home}
+    return any(pid not in mine and home_of(arguments) for pid, arguments in _command_lines(None))
+
+
+def _command_lines(uid: int | None) -> Iterator[tuple[int, list[str]]]:
+    """Each process (of a user) with its arguments; those that have ended have none."""
+    for name in _names_in("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            if uid is not None and os.stat(f"/proc/{name}").st_uid != uid:
+                continue
+            with open(f"/proc/{name}/cmdline", "rb") as file:
+                text = file.read()
+        except OSError:
+            continue
+        if text:
+            yield int(name), [os.fsdecode(word) for word in text.rstrip(b"\0").split(b"\0")]
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return file.read().split(b"\0")
+    except OSError:
+        return []
+
+
+# ---- the power --------------------------------------------------------------------------------------
+
+
+def power_off() -> bool:
+    """Switch the machine off; whether somebody takes care of it."""
+    import subprocess
+
+    for command in (["systemctl", "poweroff"], ["shutdown", "-P", "now"], ["poweroff"]):
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            done = subprocess.run(
+                systemd.as_root(command),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=20,
+                check=False,
+            )
+            if done.returncode == 0:
+                return True
+    return False
+
+
+def power_off_when_alone(home: str) -> None:
+    """Wait until no agent is alive on the machine, then switch it off; try again until it is off.
+
+    Returns when an agent was started in this home meanwhile: the machine has another end now.
+    """
+    while not processes_of(home, ("serve",)):
+        if not others_alive(home):
+            power_off()
+        time.sleep(_LOOK_AGAIN)
+
+
+def _names_in(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
