@@ -13,6 +13,7 @@ from typing import Any
 from flask import Flask, Response, request, send_file
 
 from lithops_agent import protocol
+from lithops_agent.clearing import ENDINGS
 from lithops_agent.disk import is_disk_full
 from lithops_agent.journal import CallData, UnknownJob
 from lithops_agent.protocol import INLINE_LIMIT, JobSpec, Problem, ProtocolError
@@ -33,6 +34,7 @@ def create_app(agent: Agent, token: str) -> Flask:
         protocol.SUBMIT: lambda: _submit(agent),
         protocol.RESULTS: lambda: _results(agent),
         protocol.BODY: lambda seq: _body(agent, seq),
+        protocol.JOB: lambda job: {"numbers": protocol.ranges_of(agent.journal.numbers_of(job))},
         protocol.CANCEL: lambda: _cancel(agent),
         protocol.REVOKE: lambda: _revoke(agent),
         protocol.RELEASE: lambda: _release(agent),
@@ -213,9 +215,7 @@ def _receive_small(table: list[tuple[int, int]]) -> list[CallData]:
 
 def _results(agent: Agent) -> Response:
     session = request.args.get("session", "")
-    after, ack = int(_number("after")), int(_number("ack"))
-    release = [job for job in request.args.get("release", "").split(",") if job]
-    page, mine = agent.results(session, after, ack, min(_number("wait"), _MAX_WAIT), release)
+    page, mine = agent.results(session, int(_number("after")), min(_number("wait"), _MAX_WAIT))
     header = {"cursor": page.cursor, "jobs": page.jobs, **mine}
     frame = protocol.results_frame(header, page.records, page.bodies)
     return Response(frame, content_type="application/octet-stream")
@@ -250,5 +250,8 @@ def _release(agent: Agent) -> dict[str, Any]:
 
 
 def _dismantle(agent: Agent) -> dict[str, Any]:
-    agent.dismantle("asked to")
+    ending = (request.get_json(force=True, silent=True) or {}).get("ending")
+    if ending is not None and ending not in ENDINGS:
+        raise ProtocolError(f"an agent can't end by {ending!r}")
+    agent.dismantle("asked to", ending)
     return {}

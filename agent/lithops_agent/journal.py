@@ -1,114 +1,86 @@
-"""What must survive the agent: jobs, the calls that have not ended, and the results not yet acknowledged.
+"""What must survive the agent: jobs, the calls that have not ended, and the results of those that
+have, until their job is released.
 
 One SQLite file in WAL mode, and a folder beside it for what is large. A call is here before it is
 acknowledged, and its row goes in the transaction that records its result, so a result exists once. The
 file is synced by the kernel: it survives the death of the agent at any instruction. (After a power cut
 the machine's work is lost, and the coordinator, which keeps the data of each call until its result
 arrives, has it run elsewhere.)
+
+A file is written before the row that names it, and deleted after it: what no row names is left over from
+a moment at which the agent was killed, and goes at the next start.
 """
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import errno
 import json
-import os
-import shutil
-import sqlite3
-import struct
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from lithops_agent.ballast import Ballast
+from lithops_agent.database import Database
+from lithops_agent.instants import Instant, SystemClock
+from lithops_agent.leftovers import delete_leftovers, delete_unused, unlink_all
+from lithops_agent.notes import count_interrupted, delete_notes, interrupted_calls, note_path
 from lithops_agent.protocol import RESULT, JobSpec
+from lithops_agent.records import CallData, Ended, Interrupted, Page, UnknownJob, pack_record
+from lithops_agent.tidying import Tidying
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs(
-    id INTEGER PRIMARY KEY AUTOINCREMENT, job TEXT UNIQUE NOT NULL,
-    session TEXT NOT NULL, spec TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS jobs_by_session ON jobs(session);
-CREATE TABLE IF NOT EXISTS calls(
-    job INTEGER NOT NULL, number INTEGER NOT NULL, data BLOB, file TEXT,
-    PRIMARY KEY(job, number)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS results(
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, job INTEGER NOT NULL, number INTEGER NOT NULL,
-    session TEXT NOT NULL, status INTEGER NOT NULL, stats BLOB NOT NULL, size INTEGER NOT NULL,
-    body BLOB, file TEXT);
-CREATE INDEX IF NOT EXISTS results_by_session ON results(session, seq);
-CREATE TABLE IF NOT EXISTS facts(name TEXT PRIMARY KEY, value TEXT NOT NULL);
-"""
-_RECORD_HEAD = struct.Struct("<QIIBBQ").pack
-"""The head of a RESULT structure; the packed STATS follow it."""
+__all__ = ["CallData", "Ended", "Interrupted", "Journal", "Page", "UnknownJob"]
+
+_ABANDONED = 7 * 24 * 3600.0
+"""Seconds after its last result that a job is kept whose results nobody has collected."""
+_TOUCH = 60.0
+"""How exact, in seconds, the moment of the last result is known."""
+_SCAN = 20_000
+"""Rows that are looked through at a time."""
 
 
-class UnknownJob(KeyError):
-    """A job that this agent was never told of, or that was released."""
-
-    def __str__(self) -> str:
-        return f"unknown job {self.args[0]}"
-
-
-class Ended(NamedTuple):
-    """How one call ended: ``stats`` are packed doubles, ``file`` the path of a body that is not inline."""
-
-    job: str
-    number: int
-    status: int
-    stats: bytes
-    size: int
-    body: bytes | None
-    file: str | None
-
-
-class CallData(NamedTuple):
-    """A call to be journalled: its data, or the path of the file they are in."""
-
-    number: int
-    data: bytes | None
-    file: str | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Page:
-    """Results of a session, from a cursor on."""
-
-    cursor: int
-    jobs: list[str]
-    records: list[bytes]
-    bodies: list[bytes]
+class _Job(NamedTuple):
+    row: int
+    session: int
+    spec: JobSpec
 
 
 class Journal:
-    """The journal of one agent. Thread-safe.
+    """The journal of one agent. Thread-safe; no method but `tidy` takes longer for what others keep here.
 
     What concerns a job that is not known raises UnknownJob. What can't be written because the disk is full
-    raises OSError with ENOSPC, and changes nothing.
+    raises OSError with ENOSPC, and changes nothing; before results and releases do so, space that was kept
+    for them is used up, and from then on no more jobs and calls are taken.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, now: Callable[[], Instant] | None = None) -> None:
         self._folder = folder
-        for name in ("blobs", "modules", "jobs", "logs"):
+        for name in ("blobs", "modules", "jobs", "logs", "notes"):
             (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._now = now or SystemClock().now
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(
-            folder / "journal.db", check_same_thread=False, isolation_level=None, cached_statements=64
-        )
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "wal_autocheckpoint=4000"):
-            self._db.execute(f"PRAGMA {pragma}")
-        self._db.executescript(_SCHEMA)
-        self._specs: dict[str, tuple[int, JobSpec]] = {}
-        for row, job, spec in self._db.execute("SELECT id, job, spec FROM jobs"):
-            self._specs[job] = (row, JobSpec.from_json(json.loads(spec)))
-        self._delete_leftovers()
+        self._ballast = Ballast(folder / "ballast")
+        self._db = Database(folder / "journal.db")
+        self._tidying = Tidying(folder / "jobs", self._db, self._lock, self._ballast)
+        self._jobs: dict[str, _Job] = {}
+        self._names: dict[int, str] = {}
+        self._touched: dict[int, Instant] = {}
+        for row, job, session, spec in self._db.execute(
+            "SELECT id, job, session, spec FROM jobs ORDER BY id"
+        ):
+            self._know(job, _Job(row, session, JobSpec.from_json(json.loads(spec))))
+        delete_leftovers(folder, self._files_of, self._names)
 
-    def _delete_leftovers(self) -> None:
-        """Delete the folders of jobs that were released at the moment when an earlier agent ended."""
-        known = {str(row) for row, _ in self._specs.values()}
-        for folder in (self._folder / "jobs").iterdir():
-            if folder.name not in known:
-                shutil.rmtree(folder, ignore_errors=True)
+    def _know(self, name: str, job: _Job) -> None:
+        self._jobs[name] = job
+        self._names[job.row] = name
+
+    def _files_of(self, row: int) -> set[str]:
+        query = "SELECT file FROM {} WHERE job=? AND file IS NOT NULL"
+        return {
+            file
+            for table in ("calls", "results")
+            for (file,) in self._db.execute(query.format(table), (row,))
+        }
 
     # -- blobs and folders --
 
@@ -122,56 +94,82 @@ class Journal:
 
     def job_folder(self, job: str) -> Path:
         """The folder for the large data and results of one job; whoever writes there makes it."""
-        return self._folder / "jobs" / str(self._row(job))
+        return self._folder / "jobs" / str(self._known(job).row)
 
     def log_path(self, worker: int) -> Path:
         """What a worker prints, for as long as it lives."""
         return self._folder / "logs" / str(worker)
+
+    def note_path(self, worker: int, job: str) -> Path:
+        """Where a worker notes which calls it has begun."""
+        return note_path(self._folder / "notes", worker, self._known(job).row)
+
+    def refuse_when_full(self) -> None:
+        """Raise OSError with ENOSPC when nothing new can be taken, because the disk is full."""
+        self._ballast.refuse_when_spent()
 
     # -- jobs and calls --
 
     def add_job(self, spec: JobSpec) -> None:
         """Record a job; recording it again changes nothing."""
         with self._lock:
-            if spec.job in self._specs:
+            if spec.job in self._jobs:
                 return
-            with self._transaction():
+            self._ballast.refuse_when_spent()
+            with self._db.transaction():
+                self._db.execute("INSERT OR IGNORE INTO sessions(session) VALUES(?)", (spec.session,))
+                session = self._session(spec.session)
                 cursor = self._db.execute(
-                    "INSERT INTO jobs(job, session, spec) VALUES(?, ?, ?)",
-                    (spec.job, spec.session, json.dumps(spec.to_json())),
+                    "INSERT INTO jobs(job, session, spec, touched) VALUES(?, ?, ?, ?)",
+                    (spec.job, session, json.dumps(spec.to_json()), json.dumps(self._now().to_json())),
                 )
-            self._specs[spec.job] = (int(cursor.lastrowid or 0), spec)
+            self._know(spec.job, _Job(int(cursor.lastrowid or 0), session, spec))
+
+    def _session(self, session: str) -> int:
+        found = self._db.execute("SELECT id FROM sessions WHERE session=?", (session,)).fetchone()
+        return int(found[0]) if found else -1
 
     def spec(self, job: str) -> JobSpec | None:
         """The job as it was submitted, None when it is not known (any more)."""
-        found = self._specs.get(job)
-        return found[1] if found else None
+        found = self._jobs.get(job)
+        return found.spec if found else None
 
-    def _row(self, job: str) -> int:
-        found = self._specs.get(job)
+    def specs(self) -> list[JobSpec]:
+        """All jobs, the oldest first."""
+        with self._lock:
+            return [job.spec for job in self._jobs.values()]
+
+    def _known(self, job: str) -> _Job:
+        found = self._jobs.get(job)
         if found is None:
             raise UnknownJob(job)
-        return found[0]
+        return found
 
     def add_calls(self, job: str, calls: Sequence[CallData]) -> list[int]:
         """Record calls; the numbers of those that were not here before, with or without a result.
 
-        The files of those that were here before are deleted: they are second copies.
+        The files of the others are deleted: they are second copies. So are all when it fails.
         """
         fresh: dict[int, CallData] = {}
-        with self._lock, self._transaction():
-            row = self._row(job)
-            new = self._not_yet_here(row, [call.number for call in calls])
-            for call in calls:
-                if call.number in new:
-                    fresh.setdefault(call.number, call)
-            self._db.executemany(
-                "INSERT INTO calls VALUES(?, ?, ?, ?)",
-                ((row, call.number, call.data, call.file) for call in fresh.values()),
-            )
-        for call in calls:
-            if call.file is not None and fresh.get(call.number) is not call:
-                _unlink(call.file)
+        try:
+            with self._lock, self._db.transaction():
+                row = self._known(job).row
+                new = self._not_yet_here(row, [call.number for call in calls])
+                for call in calls:
+                    if call.number in new:
+                        fresh.setdefault(call.number, call)
+                if fresh:
+                    self._ballast.refuse_when_spent()
+                    self._touch(row)
+                self._db.executemany(
+                    "INSERT INTO calls(job, number, data, file) VALUES(?, ?, ?, ?)",
+                    ((row, call.number, call.data, call.file) for call in fresh.values()),
+                )
+        except BaseException:
+            fresh.clear()
+            raise
+        finally:
+            unlink_all(call.file for call in calls if call.file and fresh.get(call.number) is not call)
         return list(fresh)
 
     def _not_yet_here(self, row: int, numbers: list[int]) -> set[int]:
@@ -181,11 +179,19 @@ class Journal:
         known.update(n for (n,) in self._db.execute(here.format("results"), (row, low, high)))
         return set(numbers) - known
 
+    def _touch(self, row: int) -> None:
+        """Something happened to a job: its results are not yet abandoned."""
+        now = self._now()
+        before = self._touched.get(row)
+        if before is None or before.age(now) >= _TOUCH:
+            self._db.execute("UPDATE jobs SET touched=? WHERE id=?", (json.dumps(now.to_json()), row))
+            self._touched[row] = now
+
     def load_calls(self, job: str, numbers: Sequence[int]) -> list[CallData]:
         """The data of calls, in the order asked for; those that have ended are left out."""
         found: dict[int, CallData] = {}
         with self._lock:
-            row = self._row(job)
+            row = self._known(job).row
             for start in range(0, len(numbers), 500):
                 some = numbers[start : start + 500]
                 marks = ",".join("?" * len(some))
@@ -195,43 +201,70 @@ class Journal:
 
     def forget_calls(self, job: str, numbers: Iterable[int]) -> None:
         """Give calls away: they are no longer this agent's."""
+        given = list(numbers)
         with self._lock:
-            with self._transaction():
-                row = self._row(job)
-                dropped = self._drop_call_rows([(row, number) for number in numbers])
-            _unlink_data(dropped)
+            dropped = self._ballast.spend_on(lambda: self._forget(self._known(job).row, given))
+        unlink_all(dropped)
+
+    def _forget(self, row: int, numbers: list[int]) -> list[str]:
+        with self._db.transaction():
+            return _named(self._drop_call_rows([(row, number) for number in numbers]))
 
     def unfinished(self) -> list[tuple[JobSpec, list[int]]]:
-        """Every job with calls that have no result, for a start after a stop."""
+        """Every job with calls that have no result, for a start after a stop; the oldest job first."""
+        query = "SELECT number FROM calls WHERE job=? ORDER BY number"
         with self._lock:
-            return [
-                (spec, numbers)
-                for row, spec in self._specs.values()
-                if (
-                    numbers := [
-                        n for (n,) in self._db.execute("SELECT number FROM calls WHERE job=?", (row,))
-                    ]
-                )
+            found = [
+                (job.spec, [number for (number,) in self._db.execute(query, (job.row,))])
+                for job in self._jobs.values()
             ]
+        return [(spec, numbers) for spec, numbers in found if numbers]
+
+    def interrupted(self) -> dict[str, dict[int, Interrupted]]:
+        """The calls without a result that were begun when an agent ended, by job and number."""
+        with self._lock:
+            return interrupted_calls(self._db, self._names)
+
+    def agent_ended(self, is_crash: bool) -> None:
+        """All workers are gone: count that for the calls which they had begun, by their notes."""
+        folder = self._folder / "notes"
+        with self._lock:
+            self._ballast.spend_on(lambda: count_interrupted(self._db, folder, is_crash))
+        delete_notes(folder)
 
     # -- results --
 
     def record(self, ended: Sequence[Ended]) -> None:
         """Record how calls ended; a call that has ended before keeps its first result."""
         with self._lock:
-            rows = [(*self._specs[e.job], e) for e in ended if e.job in self._specs]
-            with self._transaction():
-                dropped = self._drop_call_rows([(row, e.number) for row, _, e in rows])
-                self._db.executemany(
-                    "INSERT INTO results(job, number, session, status, stats, size, body, file) "
-                    "VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        (row, e.number, spec.session, e.status, e.stats, e.size, e.body, e.file)
-                        for (row, spec, e), was_there in zip(rows, dropped)
-                        if was_there is not None
-                    ),
-                )
-            _unlink_data(dropped)
+            files = self._ballast.spend_on(lambda: self._record(ended))
+        unlink_all(files)
+
+    def _record(self, ended: Sequence[Ended]) -> list[str]:
+        """The files that are not needed any more: data, and second results."""
+        rows = [(self._jobs[e.job], e) for e in ended if e.job in self._jobs]
+        with self._db.transaction():
+            dropped = self._drop_call_rows([(job.row, e.number) for job, e in rows])
+            self._db.executemany(
+                "INSERT INTO results(job, number, session, status, stats, size, body, file) "
+                "VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (job.row, e.number, job.session, e.status, e.stats, e.size, e.body, e.file)
+                    for (job, e), was_there in zip(rows, dropped)
+                    if was_there is not None
+                ),
+            )
+            for row in {job.row for job, _ in rows}:
+                self._touch(row)
+        return _named(dropped) + [
+            e.file
+            for (job, e), was_there in zip(rows, dropped)
+            if was_there is None and e.file and e.file not in self._result_files(job.row, e.number)
+        ]
+
+    def _result_files(self, row: int, number: int) -> set[str]:
+        query = "SELECT file FROM results WHERE job=? AND number=?"
+        return {file for (file,) in self._db.execute(query, (row, number))}
 
     def _drop_call_rows(self, keys: Sequence[tuple[int, int]]) -> list[tuple[str | None] | None]:
         """Delete calls: for each that was there, the file of its data, which goes after the commit."""
@@ -245,27 +278,36 @@ class Journal:
 
     def results(self, session: str, after: int, limit: int) -> Page:
         """Results of a session with a larger sequence number, up to about ``limit`` bytes."""
+        page = Page(after, [], [], [])
+        while True:
+            with self._lock:
+                page, is_end = self._page(session, page.cursor, limit)
+            # Rows of jobs that were released may be in the way; others have their turn meanwhile.
+            if page.records or is_end:
+                return page
+
+    def _page(self, session: str, after: int, limit: int) -> tuple[Page, bool]:
         jobs: dict[int, int] = {}
-        records, bodies, size, cursor = [], [], 0, after
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT seq, job, number, status, stats, size, body, file IS NOT NULL FROM results "
-                "WHERE session=? AND seq>? ORDER BY seq",
-                (session, after),
-            )
-            for seq, job, number, status, stats, length, body, apart in rows:
+        records, bodies, size, cursor, seen, is_end = [], [], 0, after, 0, True
+        rows = self._db.execute(
+            "SELECT seq, job, number, status, stats, size, body, file IS NOT NULL FROM results "
+            "WHERE session=? AND seq>? ORDER BY seq",
+            (self._session(session), after),
+        )
+        for seq, job, number, status, stats, length, body, apart in rows:
+            cursor, seen = seq, seen + 1
+            if job in self._names:
                 index = jobs.setdefault(job, len(jobs))
-                records.append(_RECORD_HEAD(seq, index, number, status, apart, length) + stats)
+                records.append(pack_record(seq, index, number, status, apart, length) + stats)
                 if not apart:
                     bodies.append(body)
                     size += length
                 size += RESULT.size
-                cursor = seq
-                if size >= limit:
-                    break
-            rows.close()
-            names = {row: job for job, (row, _) in self._specs.items() if row in jobs} if jobs else {}
-        return Page(cursor, [names.get(row, "") for row in jobs], records, bodies)
+            if size >= limit or (not records and seen >= _SCAN):
+                is_end = False
+                break
+        rows.close()
+        return Page(cursor, [self._names[row] for row in jobs], records, bodies), is_end
 
     def result_file(self, seq: int) -> tuple[str, int] | None:
         """Path and size of a body that is kept in a file."""
@@ -275,96 +317,82 @@ class Journal:
             ).fetchone()
         return (row[0], row[1]) if row else None
 
-    def acknowledge(self, session: str, upto: int) -> None:
-        """The coordinator has these results: forget them."""
-        condition = "FROM results WHERE session=? AND seq<=?"
-        with self._lock, self._transaction():
-            files = self._db.execute(
-                f"SELECT file {condition} AND file IS NOT NULL", (session, upto)
-            ).fetchall()
-            self._db.execute(f"DELETE {condition}", (session, upto))
-        for (file,) in files:
-            _unlink(file)
+    def numbers_of(self, job: str) -> list[int]:
+        """The calls of a job that are here, or their results, in ascending order; none of an unknown job."""
+        each = "SELECT number FROM {} WHERE job=? AND number>?"
+        both = f"{each.format('calls')} UNION {each.format('results')} ORDER BY 1 LIMIT {_SCAN}"
+        numbers: list[int] = []
+        while True:
+            with self._lock:
+                row = self._jobs[job].row if job in self._jobs else -1
+                last = numbers[-1] if numbers else -1
+                more = [number for (number,) in self._db.execute(both, (row, last, row, last))]
+            numbers += more
+            if len(more) < _SCAN:
+                return numbers
+
+    # -- what goes --
 
     def release(self, jobs: Iterable[str]) -> None:
-        """Forget jobs, and delete all that belongs to them and to nobody else."""
+        """Forget jobs; `tidy` deletes what belongs to them."""
         with self._lock:
-            for job in jobs:
-                found = self._specs.get(job)
-                if found is None:
-                    continue
-                with self._transaction():
-                    for statement in (
-                        "DELETE FROM calls WHERE job=?",
-                        "DELETE FROM results WHERE job=?",
-                        "DELETE FROM jobs WHERE id=?",
-                    ):
-                        self._db.execute(statement, (found[0],))
-                del self._specs[job]
-                shutil.rmtree(self._folder / "jobs" / str(found[0]), ignore_errors=True)
+            known = {name: self._jobs[name] for name in jobs if name in self._jobs}
+            if known:
+                self._ballast.spend_on(lambda: self._release(list(known.values())))
+            for name, job in known.items():
+                del self._jobs[name], self._names[job.row]
+                self._touched.pop(job.row, None)
+
+    def _release(self, jobs: list[_Job]) -> None:
+        with self._db.transaction():
+            self._db.executemany("INSERT INTO garbage VALUES(?)", [(job.row,) for job in jobs])
+            self._db.executemany("DELETE FROM jobs WHERE id=?", [(job.row,) for job in jobs])
+            self._db.executemany(
+                "DELETE FROM sessions WHERE id=? AND NOT EXISTS(SELECT 1 FROM jobs WHERE session=?)",
+                {(job.session, job.session) for job in jobs},
+            )
+
+    def release_abandoned(self) -> None:
+        """Forget jobs all of whose results have been here for so long that nobody will come for them."""
+        query = "SELECT job, touched FROM jobs WHERE NOT EXISTS(SELECT 1 FROM calls WHERE calls.job=jobs.id)"
+        with self._lock:
+            now = self._now()
+            self.release(
+                [
+                    job
+                    for job, touched in self._db.execute(query).fetchall()
+                    if Instant.from_json(json.loads(touched)).age(now) > _ABANDONED
+                ]
+            )
 
     def drop_blobs(self, older_than: float) -> None:
         """Delete the blobs, and modules unpacked from them, that no job uses and that are older."""
         with self._lock:
-            used = {blob for _, spec in self._specs.values() for blob in spec.blobs()}
-            for folder in ("blobs", "modules"):
-                for path in (self._folder / folder).iterdir():
-                    if path.name not in used and _modified_before(path, older_than):
-                        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else _unlink(str(path))
+            used = {blob for job in self._jobs.values() for blob in job.spec.blobs()}
+            for name in ("blobs", "modules"):
+                delete_unused(self._folder / name, used, older_than)
+
+    def tidy(self) -> bool:
+        """One small step towards less space on the disk; whether another one is worth while at once."""
+        return self._tidying.step()
 
     # -- the rest --
 
     def fact(self, name: str) -> str | None:
         """A small value that was kept with `keep_fact`."""
         with self._lock:
-            row = self._db.execute("SELECT value FROM facts WHERE name=?", (name,)).fetchone()
-        return row[0] if row else None
+            return self._db.fact(name)
 
     def keep_fact(self, name: str, value: str) -> None:
         """Keep a small value over restarts."""
-        with self._lock, self._transaction():
-            self._db.execute("INSERT OR REPLACE INTO facts VALUES(?, ?)", (name, value))
+        with self._lock:
+            self._ballast.spend_on(lambda: self._db.keep_fact(name, value))
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._db.close()
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """COMMIT at the end, or ROLLBACK when the block raised or the commit failed."""
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-            self._db.execute("COMMIT")
-        except BaseException as exc:
-            # SQLite has rolled back by itself after some of its errors.
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            if isinstance(exc, sqlite3.OperationalError) and self._is_full(exc):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._folder)) from exc
-            raise
 
-    def _is_full(self, exc: sqlite3.OperationalError) -> bool:
-        # The index of the write-ahead log, when it can't grow, is an I/O error like any other.
-        return "full" in str(exc) or ("I/O" in str(exc) and os.statvfs(self._folder).f_bavail == 0)
-
-
-def _unlink_data(dropped: Iterable[tuple[str | None] | None]) -> None:
-    for row in dropped:
-        if row is not None and row[0]:
-            _unlink(row[0])
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass  # It was deleted before.
-
-
-def _modified_before(path: Path, instant: float) -> bool:
-    try:
-        return path.stat().st_mtime < instant
-    except FileNotFoundError:
-        return False  # It was received completely at this moment, and has its final name now.
+def _named(rows: Iterable[tuple[str | None] | None]) -> list[str]:
+    return [row[0] for row in rows if row is not None and row[0]]

@@ -98,11 +98,14 @@ INFO = Endpoint("GET", "/v1/info")
 SUBMIT = Endpoint("POST", "/v1/submissions")
 """Body: frames (at most one job, then blobs, then calls). Answers `{"accepted": calls}`."""
 RESULTS = Endpoint("GET", "/v1/results")
-"""Query: session, after (cursor), ack (cursor), wait (seconds), release (jobs, with commas between).
+"""Query: session, after (cursor), wait (seconds). Results stay until their job is released.
 Answers one "results" frame, whose header also tells the load: ``running``, ``waiting`` (calls of the session
-that have not begun, by job) and ``free`` (slots that no session uses)."""
+that have not begun, by job) ``free`` (slots that no session uses), and ``ends_in`` (seconds until
+the host is dismantled if nothing else happens; null: never)."""
 BODY = Endpoint("GET", "/v1/results/<int:seq>/body")
 """The body of one result that is too large for the stream."""
+JOB = Endpoint("GET", "/v1/jobs/<job>")
+"""`{"numbers": [[first, last], ..]}`: the calls of a job that are here, or their results; none of an unknown job."""
 CANCEL = Endpoint("POST", "/v1/cancel")
 """`{"job": id, "numbers": [..] or null}`: kills or withdraws calls; their results tell so. Answers `{}`."""
 REVOKE = Endpoint("POST", "/v1/revoke")
@@ -110,10 +113,10 @@ REVOKE = Endpoint("POST", "/v1/revoke")
 RELEASE = Endpoint("POST", "/v1/release")
 """`{"jobs": [id, ..]}`: forgets jobs and all that belongs to them. Answers `{}`."""
 STATUS = Endpoint("GET", "/v1/status")
-"""What runs and waits, by job, and the time to dismantle."""
+"""What runs and waits, by job, and ``time_to_dismantle`` (seconds, null: never) with its ``reason``."""
 DISMANTLE = Endpoint("POST", "/v1/dismantle")
-"""Ends the agent now. Answers `{}`."""
-ENDPOINTS = (INFO, SUBMIT, RESULTS, BODY, CANCEL, REVOKE, RELEASE, STATUS, DISMANTLE)
+"""`{"ending": how, or null for that of the last job}` or no body: ends the agent now. Answers `{}`."""
+ENDPOINTS = (INFO, SUBMIT, RESULTS, BODY, JOB, CANCEL, REVOKE, RELEASE, STATUS, DISMANTLE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +127,8 @@ class JobSpec:
     None for no limit. ``depth`` is 0 for a job from outside, and one more than its parent's for a
     job that a function submitted from within a worker. ``hard_timeout`` and ``soft_timeout`` are
     the dismantle time-outs in seconds, None for none.
+    ``ending`` is how the host ends once its time is up: "remove" what was put there, "keep" the bundle, or
+    "poweroff".
     ``processes`` is how many calls the host runs at a time from now on, None for its own choice; only
     a job from outside changes that.
     """
@@ -143,6 +148,7 @@ class JobSpec:
     soft_timeout: float | None = None
     hard_timeout: float | None = None
     processes: int | None = None
+    ending: str = "remove"
 
     def blobs(self) -> tuple[str, ...]:
         """The SHA-256 of every blob that the job needs."""
@@ -162,6 +168,8 @@ class JobSpec:
                 raise ProtocolError(f"{key} of a job can't be {value!r}")
         if not all(isinstance(value, str) for value in given.get("env", {}).values()):
             raise ProtocolError("env of a job has values that are not strings")
+        if given.get("ending", "remove") not in ("remove", "keep", "poweroff"):
+            raise ProtocolError(f"ending of a job can't be {given['ending']!r}")
         try:
             return cls(**given)
         except TypeError as exc:
@@ -197,6 +205,17 @@ class ResultRecord(NamedTuple):
     size: int
     body: bytes | None
     stats: tuple[float, ...]
+
+
+def ranges_of(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Ascending numbers as (first, last) of each run without a gap."""
+    ranges: list[tuple[int, int]] = []
+    for number in numbers:
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1] = (ranges[-1][0], number)
+        else:
+            ranges.append((number, number))
+    return ranges
 
 
 def frame_head(header: Mapping[str, Any], payload_size: int) -> bytes:

@@ -140,10 +140,7 @@ class FakeAgent:
                 self.begun.append(call)
 
     def results(self, asked: dict[str, str]) -> bytes:
-        session, after, ack = asked["session"], int(asked["after"]), int(asked["ack"])
-        self._results = [
-            (r, body) for r, body in self._results if r.seq > ack or self.specs[r.job].session != session
-        ]
+        session, after = asked["session"], int(asked["after"])
 
         def page() -> list[tuple[ResultRecord, bytes]]:
             return [
@@ -181,6 +178,11 @@ class FakeAgent:
             if record.seq == seq and record.body is None:
                 return body
         raise _Problem(404, {"type": Problem.UNKNOWN_RESULT, "detail": f"no body is kept for result {seq}"})
+
+    def holdings(self, job: str) -> dict[str, Any]:
+        held = {number for j, number in self.calls if j == job}
+        held.update(record.number for record, _ in self._results if record.job == job)
+        return {"numbers": protocol.ranges_of(sorted(held))}
 
     def cancel(self, asked: dict[str, Any]) -> dict[str, Any]:
         for job, number in list(self.calls):
@@ -245,6 +247,7 @@ class _Handler(BaseHTTPRequestHandler):
         url = urllib.parse.urlsplit(self.path)
         sent = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         path = re.sub(r"/results/\d+/body", protocol.BODY.path[3:], url.path)
+        path = re.sub(r"/jobs/[^/]+", protocol.JOB.path[3:], path)
         agent = self.agent
         with agent.changed:
             cut = agent.cuts[path].pop(0) if agent.cuts.get(path) else ""
@@ -273,6 +276,8 @@ class _Handler(BaseHTTPRequestHandler):
             asked = sent
         elif path == protocol.BODY.path:
             asked = int(url.path.split("/")[-2])
+        elif path == protocol.JOB.path:
+            asked = urllib.parse.unquote(url.path.split("/")[-1])
         else:
             asked = json.loads(sent) if sent else dict(urllib.parse.parse_qsl(url.query))
         handlers: dict[str, Callable[[Any], Any]] = {
@@ -281,6 +286,7 @@ class _Handler(BaseHTTPRequestHandler):
             protocol.SUBMIT.path: agent.submit,
             protocol.RESULTS.path: agent.results,
             protocol.BODY.path: agent.body,
+            protocol.JOB.path: agent.holdings,
             protocol.CANCEL.path: agent.cancel,
             protocol.REVOKE.path: agent.revoke,
             protocol.RELEASE.path: agent.release,

@@ -89,7 +89,7 @@ class Adoption:
     def _poll(self, client: AgentClient, nested: _Nested, wait: float) -> int:
         with self._lock:
             after, nested.rewound = nested.cursor, False
-        header, records = client.results(nested.session, after, 0, wait)
+        header, records = client.results(nested.session, after, wait)
         with self._lock:
             wanted = [r for r in records if (r.job, r.number) in nested.futures]
         # When the link breaks here, nothing has been taken off the list yet.

@@ -9,6 +9,8 @@ It is told what happened and answers with what to do. Rules:
 - What a lost host had not finished goes to the others, or to the same one when it comes back without its
   journal. A call may so run twice; its first result counts.
 - With no host left that is ready or on its way, the calls that have no result fail.
+- Calls that an earlier process has submitted are looked for first: they are handed out when every host has
+  told which of them it has, or is lost.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Union
 
 _NOWHERE = -1
 _ENDED = -2
+_SOUGHT = -3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +97,7 @@ class _Host:
 class _Job:
     job: str
     where: array[int]
-    """For each call: the index of the host that has it, or _NOWHERE, or _ENDED."""
+    """For each call: the index of the host that has it, or _NOWHERE, _ENDED or _SOUGHT."""
     homeless: set[int] = dataclasses.field(default_factory=set)
     unfinished: int = 0
 
@@ -121,6 +124,31 @@ class Assignment:
         fresh = [number for number in wanted if j.where[number] == _ENDED]
         self._make_homeless(j, fresh)
         j.unfinished += len(fresh)
+        return self._place()
+
+    def calls_sought(self, job: str, numbers: Sequence[int]) -> None:
+        """Calls were submitted by an earlier process; any host may have them, or their results."""
+        j = self._jobs[job] = _Job(job, array("h", [_ENDED]) * (max(numbers) + 1))
+        for number in numbers:
+            j.where[number] = _SOUGHT
+        j.unfinished = len(numbers)
+
+    def calls_found(self, name: str, job: str, numbers: Iterable[int]) -> None:
+        """A host has these calls, or their results."""
+        j, host = self._jobs.get(job), self._by_name[name]
+        if j is None:
+            return
+        for number in numbers:
+            if number < len(j.where) and j.where[number] == _SOUGHT:
+                j.where[number] = host.index
+                host.unfinished += 1
+
+    def search_ended(self, job: str) -> list[Action]:
+        """Every host that can tell has told: what was not found is run."""
+        j = self._jobs.get(job)
+        if j is None:
+            return []
+        self._make_homeless(j, [number for number, where in enumerate(j.where) if where == _SOUGHT])
         return self._place()
 
     def host_ready(self, name: str, slots: int, *, empty: bool = False) -> list[Action]:
@@ -153,7 +181,7 @@ class Assignment:
         where = j.where[number]
         if where == _NOWHERE:
             j.homeless.remove(number)
-        else:
+        elif where != _SOUGHT:
             self._hosts[where].unfinished -= 1
         j.where[number] = _ENDED
         j.unfinished -= 1

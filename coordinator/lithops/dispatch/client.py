@@ -57,10 +57,10 @@ class AgentClient:
         return int(self._parsed(answer)["accepted"])
 
     def results(
-        self, session: str, after: int, ack: int, wait: float
+        self, session: str, after: int, wait: float
     ) -> tuple[dict[str, Any], list[protocol.ResultRecord]]:
         """Results after the cursor ``after``: the header of the frame, and its records."""
-        query = {"session": session, "after": after, "ack": ack, "wait": wait}
+        query = {"session": session, "after": after, "wait": wait}
         self._connection.set_timeout(wait + _POLL_MARGIN)
         answer = self._ask(protocol.RESULTS, f"{protocol.RESULTS.path}?{urllib.parse.urlencode(query)}")
         frame = _Bytes(answer)
@@ -85,6 +85,12 @@ class AgentClient:
     def revoke(self, job: str, count: int) -> list[int]:
         """Take back calls that have not begun; their numbers."""
         return list(self._json(protocol.REVOKE, {"job": job, "count": count})["numbers"])
+
+    def holdings(self, job: str) -> list[int]:
+        """The calls of a job that the agent has, or has the results of; none when it does not know the job."""
+        path = protocol.JOB.path.replace("<job>", urllib.parse.quote(job, safe=""))
+        ranges = self._parsed(self._ask(protocol.JOB, path))["numbers"]
+        return [number for first, last in ranges for number in range(first, last + 1)]
 
     def release(self, jobs: Sequence[str]) -> None:
         """Have jobs forgotten."""

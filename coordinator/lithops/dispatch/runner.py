@@ -88,8 +88,6 @@ class Sender:
         self._releasing: list[str] = []
         self._known_jobs: set[str] = set()
         self._known_blobs: set[str] = set()
-        self.repeats = False
-        """Whether something is being sent that may have arrived before."""
 
     # -- what is to be sent; under the session's lock --
 
@@ -126,7 +124,7 @@ class Sender:
         self._runner.changed.notify_all()
 
     def job_done(self, job: str) -> None:
-        """All calls of a job have ended: the agent may forget it, in a while."""
+        """The program has been told of all calls of a job: the agent may forget it, in a while."""
         if job in self._known_jobs and not self._session.options.nested:
             self._known_jobs.discard(job)
             if not self._done_jobs:
@@ -137,7 +135,6 @@ class Sender:
     def clear(self) -> None:
         """Send none of it."""
         self._outbox.clear()
-        self.repeats = False
 
     def forget_agent(self) -> None:
         """The agent is another one: it knows nothing, and nothing that was to be sent is for it."""
@@ -166,7 +163,6 @@ class Sender:
         with self._session.lock:
             while not self._runner.is_off(link):
                 if self._outbox:
-                    self.repeats = self._outbox[0].tried
                     return self._outbox[0]
                 left = None
                 if self._done_jobs:
@@ -190,7 +186,6 @@ class Sender:
         else:
             self._release(client, item)
         with self._session.lock:
-            self.repeats = False
             # A cancellation may have come before it, and a loss of the host emptied the box.
             if item in self._outbox:
                 self._outbox.remove(item)
@@ -280,10 +275,10 @@ class Sender:
         self._session.calls_sent(job, [number for number, _ in calls])
         client.submit([*pieces, *protocol.calls_frame(job, calls)])
         with self._session.lock:
-            # Unless all has ended meanwhile, which would have been said to the agent if it were known.
             self._known_jobs.add(job)
             self._known_blobs.update(blobs)
-            if self._session.job_state(job) is None:
+            if self._session.is_released(job):
+                # It was while these calls were on their way.
                 self.job_done(job)
 
     def _head(self, client: AgentClient, job: str, link: Link) -> tuple[list[bytes], list[str]]:
@@ -328,28 +323,21 @@ _POLL = 2.0
 """Seconds that a poll for results stays open; after that it also tells what runs and waits."""
 _LINGER = 30.0
 """Seconds without work during which polls go on, so that the next call finds one open."""
-_ACK_INTERVAL = 0.5
-_ACK_RESULTS = 5000
-"""Results are acknowledged after so many seconds or results, not one by one."""
 
 
 class Collector:
-    """Collects the results of a host, and acknowledges them."""
+    """Collects the results of a host; they stay there until their job is released."""
 
     def __init__(self, runner: HostRunner) -> None:
         self._runner = runner
         self._session = runner.session
         self._cursor = 0
-        self._acknowledged = 0
-        self._acknowledged_at = 0.0
         self._worked_at = 0.0
         self._bodies: deque[ResultRecord] = deque()
 
-    def start_over(self, is_new: bool) -> None:
-        """There is a new link, to a new agent or to the one of before."""
-        if is_new:
-            self._acknowledged = 0
-        self._cursor = self._acknowledged
+    def start_over(self) -> None:
+        """There is a link to a new agent."""
+        self._cursor = 0
         self._bodies.clear()
 
     def collect(self, link: Link) -> None:
@@ -367,13 +355,12 @@ class Collector:
             runner.changed.wait_for(lambda: self._must_poll(link))
             if runner.is_off(link):
                 return False
-            after, ack = self._cursor, self._due()
-        header, records = client.results(session.session_id, after, ack, _POLL)
+            after = self._cursor
+        header, records = client.results(session.session_id, after, _POLL)
         with session.lock:
             if runner.is_off(link):
                 return False
             self._cursor = max(self._cursor, int(header["cursor"]))
-            self._acknowledged = max(self._acknowledged, ack)
         self._hand_over(records)
         session.calls_running((job, number) for job, number in header["running"])
         session.load_reported(runner.name, header["waiting"], int(header["free"]))
@@ -386,20 +373,6 @@ class Collector:
         if self._session.has_work(self._runner.name):
             self._worked_at = now
         return now - self._worked_at < _LINGER
-
-    def _due(self) -> int:
-        """Up to where results are to be acknowledged now; 0 when nothing is."""
-        now, ack = time.monotonic(), self._ack()
-        enough = ack - self._acknowledged >= _ACK_RESULTS or now - self._acknowledged_at >= _ACK_INTERVAL
-        # A call that is sent a second time must not find its result gone, or it would run again.
-        if self._session.options.nested or self._runner.sender.repeats or not enough:
-            return 0
-        self._acknowledged_at = now
-        return ack
-
-    def _ack(self) -> int:
-        """Everything up to this cursor is here, bodies included."""
-        return min((record.seq for record in self._bodies), default=self._cursor + 1) - 1
 
     def _hand_over(self, records: Sequence[ResultRecord]) -> None:
         self._session.results_came(self._runner.name, [(r, r.body) for r in records if r.body is not None])
@@ -491,6 +464,10 @@ class HostRunner:
         self.adoption.add(futures)
         self.spawn("adopted", self.adoption.run)
         self.changed.notify_all()
+
+    def expect(self, agent_id: str) -> None:
+        """This agent has calls of the session that an earlier process submitted: it is worth waiting for."""
+        self._agent_id, self._known = agent_id, True
 
     def retire(self, error: HostError) -> None:
         """Open no further link, and send nothing more: the host is being dismantled."""
@@ -653,6 +630,7 @@ class HostRunner:
         client = self.client(link)
         try:
             info = client.info()
+            held = {key: client.holdings(key) for key in self.session.sought()}
         except BaseException:
             link.close()
             raise
@@ -667,11 +645,13 @@ class HostRunner:
             if is_new:
                 self._agent_id = link.agent_id
                 self.sender.forget_agent()
+                self.collector.start_over()
             if replaced:
                 # The journal of the old one is gone, and with it all that was handed to it.
                 self.adoption.fail(HostLost("its agent is a new one and has no calls", host=self.name))
-            self.collector.start_over(is_new)
             self._link, self._known, self._trouble = link, True, None
+            for key, numbers in held.items():
+                self.session.calls_found(self.name, key, numbers)
             self.session.host_ready(self.name, link.processes or int(info["processes"]), empty=replaced)
         return link
 

@@ -10,7 +10,8 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lithops.backends.machine import Link, Machine
@@ -20,16 +21,20 @@ from lithops.dispatch.runner import HostRunner
 from lithops.errors import CallCancelled, HostError, HostLost
 from lithops.future import batch
 from lithops.job.model import Job, Outcome
+from lithops.state.ledger import Ledger, NoLedger
 from lithops_agent.protocol import JobSpec, ResultRecord
 
 if TYPE_CHECKING:
     from lithops.future import ResponseFuture
+    from lithops.state.spool import SpooledJob
 
 logger = logging.getLogger(__name__)
 
 _CANCEL_PATIENCE = 1.5
 """Seconds that closing waits for the hosts to have heard of cancelled calls."""
 _DISMANTLED_AT_ONCE = 16
+_KEPT_JOBS = 100
+"""Jobs that the program has seen the end of and that can still be continued by another process."""
 _TRY_AGAIN_AFTER = 60.0
 """Seconds after which a new call tries a host that failed again, while others are in use."""
 
@@ -92,10 +97,16 @@ class RemoteSession:
         machines: Sequence[Machine],
         session_id: str,
         options: SessionOptions,
+        ledger: Ledger | NoLedger | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.session_id = session_id
         self.options = options
+        self._ledger = ledger or NoLedger()
+        self._searches: dict[str, set[str]] = {}
+        """Jobs of an earlier process: the hosts that have not told yet which calls they have."""
+        self._seen: deque[str] = deque()
+        self._released: set[str] = set()
         self._clock = clock
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
@@ -122,6 +133,9 @@ class RemoteSession:
             for future, payload in calls:
                 state.futures[future._number] = future
                 state.payloads[future._number] = payload
+            # On disk before it is under way: whoever dies now, another process can go on.
+            numbered = [(future._number, payload) for future, payload in calls]
+            self._ledger.submitted(key, job, calls[0][0]._info, numbered)
             self._wake_hosts()
             self._act(self._assignment.calls_added(key, [future._number for future, _ in calls]))
         if self.options.nested:
@@ -160,8 +174,28 @@ class RemoteSession:
                 self._assignment.host_wanted(host)
             runner.adopt(futures)
 
+    def attach(self, jobs: Mapping[str, SpooledJob], futures: Mapping[str, Sequence[ResponseFuture]]) -> None:
+        """Go on with jobs that an earlier process submitted; ``futures`` are to be told how they end."""
+        with self.lock:
+            self._ledger.resumed(list(jobs))
+            for key, spooled in jobs.items():
+                mine = {f._number: f for f in futures[key] if f._number in spooled.payloads}
+                payloads = {number: spooled.payloads[number] for number in mine}
+                if mine:
+                    self._jobs[key] = JobState(spooled.job, key, mine, payloads)
+                    self._assignment.calls_sought(key, list(mine))
+                    self._searches[key] = set(self._runners)
+            for host, agent_id in self._ledger.agents().items():
+                if host in self._runners:
+                    self._runners[host].expect(agent_id)
+            self._wake_hosts()
+
     def job_seen(self, job_key: str) -> None:
         """The program has been told how all calls of a job ended."""
+        with self.lock:
+            self._seen.append(job_key)
+            surplus = [self._seen.popleft() for _ in range(len(self._seen) - _KEPT_JOBS)]
+            self._release(surplus)
 
     def dismantle(self) -> None:
         """End the agents of all hosts now. Calls that have not ended are cancelled.
@@ -188,6 +222,8 @@ class RemoteSession:
         """Wait until the hosts have what was submitted, then stop this side."""
         with self.lock:
             self.closing = True
+            self._release(list(self._seen))
+            self._seen.clear()
             self.changed.notify_all()
         self._deliver()
         with self.lock:
@@ -195,6 +231,7 @@ class RemoteSession:
             self.changed.notify_all()
         for runner in self._runners.values():
             runner.close()
+        self._ledger.close()
 
     # -- what the runners tell --
 
@@ -203,6 +240,7 @@ class RemoteSession:
         with self.lock:
             self._errors.pop(name, None)
             self._act(self._assignment.host_ready(name, slots, empty=empty))
+            self._end_search(name)
 
     def host_failed(self, name: str, error: HostError) -> None:
         """A host can't be used, or is lost for good."""
@@ -213,6 +251,7 @@ class RemoteSession:
             if others:
                 logger.warning("%s; going on with %d other host(s)", error, others)
             self._act(self._assignment.host_lost(name))
+            self._end_search(name)
 
     def results_came(self, name: str, came: Iterable[tuple[ResultRecord, bytes]]) -> None:
         """Results, with their bodies."""
@@ -271,6 +310,21 @@ class RemoteSession:
         with self.lock:
             self._act(self._assignment.calls_revoked(name, key, numbers))
 
+    def sought(self) -> list[str]:
+        """Jobs of which hosts have to tell what they have."""
+        with self.lock:
+            return list(self._searches)
+
+    def calls_found(self, name: str, key: str, numbers: list[int]) -> None:
+        """A host has these calls of a job, or their results."""
+        with self.lock:
+            self._assignment.calls_found(name, key, numbers)
+
+    def is_released(self, key: str) -> bool:
+        """Whether nobody will ask for the results of a job."""
+        with self.lock:
+            return key in self._released
+
     def job_state(self, key: str) -> JobState | None:
         """A job, while it has calls without a result."""
         with self.lock:
@@ -324,9 +378,26 @@ class RemoteSession:
         future = state.futures.pop(number)
         if not state.futures:
             del self._jobs[key]
+            self._ledger.ended(key)
+        return future
+
+    def _release(self, keys: Sequence[str]) -> None:
+        """Nobody will ask for the results of these jobs: hosts may forget them."""
+        if not keys:
+            return
+        self._ledger.released(keys)
+        for key in keys:
+            self._released.add(key)
             for runner in self._runners.values():
                 runner.sender.job_done(key)
-        return future
+
+    def _end_search(self, host: str) -> None:
+        """A host has told which calls it has, or can't."""
+        for key, hosts in list(self._searches.items()):
+            hosts.discard(host)
+            if not hosts:
+                del self._searches[key]
+                self._act(self._assignment.search_ended(key))
 
     def _cancel_all(self) -> list[tuple[ResponseFuture, Outcome]]:
         """Note that all calls have ended, because the hosts are dismantled."""

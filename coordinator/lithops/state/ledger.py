@@ -185,3 +185,32 @@ def _job_record(key: str, job: Job) -> JobRecord:
         total_calls=job.total_calls,
         created_at=job.created_at,
     )
+
+
+class NoLedger:
+    """For a session whose jobs nobody continues: that of a function that runs on a host itself."""
+
+    def submitted(self, key: str, job: Job, info: JobInfo, calls: Sequence[tuple[int, bytes]]) -> None:
+        """Note nothing."""
+
+    def resumed(self, keys: Sequence[str]) -> None:
+        """Note nothing."""
+
+    def ended(self, key: str) -> None:
+        """Note nothing."""
+
+    def released(self, keys: Sequence[str]) -> None:
+        """Note nothing."""
+
+    def host_used(self, host: str, agent_id: str, ends_in: Optional[float]) -> None:
+        """Note nothing."""
+
+    def host_ended(self, host: str) -> None:
+        """Note nothing."""
+
+    def agents(self) -> dict[str, str]:
+        """Know of none."""
+        return {}
+
+    def close(self) -> None:
+        """Note nothing."""

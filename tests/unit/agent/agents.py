@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +18,10 @@ from werkzeug.test import TestResponse
 
 from lithops_agent import protocol
 from lithops_agent.api import create_app
+from lithops_agent.instants import Instant
 from lithops_agent.keeper import Policy
 from lithops_agent.protocol import Endpoint, JobSpec, ResultRecord
-from lithops_agent.service import Agent
+from lithops_agent.service import Agent, Ending
 from tests.unit.agent.pools import worker_path
 
 TOKEN = "correct horse battery staple"
@@ -31,16 +33,19 @@ class Clock:
     def __init__(self) -> None:
         self.ahead = 0.0
 
-    def __call__(self) -> float:
-        return time.monotonic() + self.ahead
+    def now(self) -> Instant:
+        return Instant("boot", time.monotonic() + self.ahead, time.time() + self.ahead)
+
+    def wait(self, event: threading.Event, seconds: float | None) -> bool:
+        return event.wait(0.02 if seconds is None else min(max(seconds, 0.0), 0.02))
 
 
 class Station:
     """An agent, and a client that speaks to it, on a clock that tests can move."""
 
-    def __init__(self, home: Path, soft: float | None = None) -> None:
+    def __init__(self, home: Path, soft: float | None = None, begun: Instant | None = None) -> None:
         home.mkdir(parents=True, exist_ok=True)
-        self.reasons: list[str] = []
+        self.endings: list[Ending] = []
         self.clock = Clock()
         self.agent = Agent(
             home,
@@ -48,7 +53,8 @@ class Station:
             worker_path=worker_path(home),
             bundle="0123456789abcdef",
             policy=Policy(soft=soft, hard=None),
-            end=self.reasons.append,
+            end=self.endings.append,
+            begun=begun,
             clock=self.clock,
         )
         self.agent.start()
@@ -57,14 +63,25 @@ class Station:
 
     def close(self) -> None:
         self.agent.dismantle("the test ends")
-        self.agent.pool.stop()
+        self.agent.join(10)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the agent has ended."""
+        return [ending.reason for ending in self.endings]
 
     def ask(
-        self, endpoint: Endpoint, *, seq: int = 0, token: str | None = TOKEN, **more: Any
+        self,
+        endpoint: Endpoint,
+        *,
+        seq: int = 0,
+        job: str = "4f1c-A000",
+        token: str | None = TOKEN,
+        **more: Any,
     ) -> TestResponse:
         """One request, as a coordinator makes it."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        path = endpoint.path.replace("<int:seq>", str(seq))
+        path = endpoint.path.replace("<int:seq>", str(seq)).replace("<job>", job)
         return self.client.open(path, method=endpoint.method, headers=headers, **more)
 
     def answer(self, endpoint: Endpoint, **more: Any) -> dict[str, Any]:
@@ -88,9 +105,9 @@ class Station:
         return job, [*protocol.blob_frame(sha256, data), protocol.frame_head(job.to_json(), 0)]
 
     def results(
-        self, session: str = "s", after: int = 0, ack: int = 0, wait: float = 20, release: str = ""
+        self, session: str = "s", after: int = 0, wait: float = 20
     ) -> tuple[dict[str, Any], list[ResultRecord]]:
-        query = {"session": session, "after": after, "ack": ack, "wait": wait, "release": release}
+        query = {"session": session, "after": after, "wait": wait}
         response = self.ask(protocol.RESULTS, query_string=query)
         assert response.status_code == 200, response.data
         stream = io.BytesIO(response.data)
@@ -100,7 +117,7 @@ class Station:
         return header, list(protocol.parse_results(header, protocol.read_exactly(stream, size)))
 
     def collect(self, count: int, session: str = "s") -> list[ResultRecord]:
-        """So many results, as they come; they are not acknowledged."""
+        """So many results, as they come; they stay there."""
         found: list[ResultRecord] = []
         while len(found) < count:
             _, records = self.results(session, after=found[-1].seq if found else 0)

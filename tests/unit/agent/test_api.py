@@ -21,6 +21,7 @@ from tests.unit.agent.pools import within
 
 MESSAGES = {
     protocol.INFO: "info",
+    protocol.JOB: "holdings",
     protocol.STATUS: "status",
     protocol.CANCEL: "cancel",
     protocol.REVOKE: "revoke",
@@ -175,19 +176,27 @@ def test_a_poll_returns_at_the_end_of_its_wait(station: Station) -> None:
     assert (header["waiting"], header["running"]) == ({}, [])
 
 
-def test_results_are_there_until_they_are_acknowledged(station: Station, session: str) -> None:
+def test_results_are_there_until_their_job_is_released(station: Station, session: str) -> None:
     spec, head = station.job(functions.make, 3, session=session)
     station.submit(head, calls(spec, 1, 2, 100_000))
     records = station.collect(3, session)
     assert [r.seq for r in station.results(session)[1]] == [r.seq for r in records]
-    first = records[0].seq
+    folder = station.agent.journal.job_folder(spec.job)
     for _ in range(2):
-        left = station.results(session, after=first, ack=first)[1]
-        assert [r.seq for r in left] == [r.seq for r in records[1:]]
-    assert station.results(session, after=0, ack=records[-1].seq, wait=0)[1] == []
-    assert [*station.agent.journal.job_folder(spec.job).iterdir()] == []
+        assert station.answer(protocol.RELEASE, json={"jobs": [spec.job]}) == {}
+    assert station.results(session, wait=0)[1] == []
+    assert not folder.exists()
     large = next(record for record in records if record.number == 2)
     is_problem(station.ask(protocol.BODY, seq=large.seq), 404, Problem.UNKNOWN_RESULT)
+
+
+def test_what_is_here_of_a_job(station: Station, session: str) -> None:
+    spec, head = station.job(functions.double, 9, session=session)
+    assert station.answer(protocol.JOB, job=spec.job) == {"numbers": []}
+    station.submit(head, calls(spec, 1, 2, 3), calls(spec, 4, first=7))
+    assert station.answer(protocol.JOB, job=spec.job) == {"numbers": [[0, 2], [7, 7]]}
+    station.collect(4, session)
+    assert station.answer(protocol.JOB, job=spec.job) == {"numbers": [[0, 2], [7, 7]]}
 
 
 def test_a_poll_tells_the_load_of_its_own_session(station: Station, session: str, tmp_path: Path) -> None:
@@ -225,15 +234,6 @@ def test_releasing_twice_forgets_once(station: Station, session: str, tmp_path: 
         assert station.answer(protocol.RELEASE, data=json.dumps({"jobs": [spec.job, "unknown"]})) == {}
     assert station.results(session, wait=0)[0]["waiting"] == {}
     is_problem(station.submit(calls(spec, "x")), 404, Problem.UNKNOWN_JOB)
-
-
-def test_a_poll_may_release_jobs(station: Station, session: str) -> None:
-    spec, head = station.job(functions.double, session=session)
-    station.submit(head, calls(spec, 1))
-    (record,) = station.collect(1, session)
-    for _ in range(2):
-        assert station.results(session, record.seq, record.seq, 0, release=f"{spec.job},x")[1] == []
-    assert station.agent.journal.spec(spec.job) is None
 
 
 def test_calls_that_were_given_back_may_be_submitted_again(

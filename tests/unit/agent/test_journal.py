@@ -12,7 +12,19 @@ import pytest
 
 from lithops_agent.journal import CallData, Journal, UnknownJob
 from lithops_agent.protocol import RESULT, Status
-from tests.unit.agent.journals import LIMIT, ended, ended_large, files, job, large, numbers, results, small
+from tests.unit.agent.journals import (
+    LIMIT,
+    ended,
+    ended_large,
+    files,
+    job,
+    large,
+    numbers,
+    results,
+    rows,
+    small,
+    tidy,
+)
 from tests.unit.agent.messages import SPEC
 
 
@@ -119,7 +131,7 @@ def test_a_session_sees_its_own_results_only(journal: Journal) -> None:
         journal.record([ended(0, name.encode(), name)])
     assert [record.body for record in results(journal, "s")] == [b"a"]
     assert [record.body for record in results(journal, "t")] == [b"b"]
-    journal.acknowledge("s", 99)
+    journal.release(["a"])
     assert [record.body for record in results(journal, "t")] == [b"b"]
 
 
@@ -161,17 +173,12 @@ def test_the_data_of_a_call_is_deleted_when_it_has_ended(journal: Journal, folde
     assert journal.load_calls("a", [0, 1]) == [CallData(1, None, str(journal.job_folder("a") / "data-1"))]
 
 
-def test_acknowledged_results_are_deleted_with_their_files(journal: Journal, folder: Path) -> None:
+def test_what_is_here_of_a_job(journal: Journal) -> None:
     journal.add_job(job())
-    journal.add_calls("a", [small(0), small(1), small(2)])
-    journal.record([ended_large(journal, 0), ended_large(journal, 1), ended(2)])
-    journal.acknowledge("s", 1)
-    assert files(folder) == ["result-1"]
-    assert numbers(journal) == [1, 2]
-    journal.acknowledge("s", 1)
-    journal.acknowledge("s", 3)
-    assert files(folder) == []
-    assert results(journal) == []
+    journal.add_calls("a", [small(0), small(1), small(5)])
+    journal.record([ended(1)])
+    assert journal.numbers_of("a") == [0, 1, 5]
+    assert journal.numbers_of("b") == []
 
 
 def test_sequence_numbers_are_never_used_again(folder: Path) -> None:
@@ -179,9 +186,11 @@ def test_sequence_numbers_are_never_used_again(folder: Path) -> None:
     journal.add_job(job())
     journal.add_calls("a", [small(0), small(1)])
     journal.record([ended(0)])
-    journal.acknowledge("s", 1)
+    journal.release(["a"])
     journal.close()
     journal = Journal(folder)
+    journal.add_job(job())
+    journal.add_calls("a", [small(1)])
     journal.record([ended(1)])
     assert [record.seq for record in results(journal)] == [2]
     journal.close()
@@ -207,9 +216,12 @@ def test_a_released_job_leaves_nothing(journal: Journal, folder: Path) -> None:
     assert journal.spec("a") is None
     assert [record.job for record in results(journal)] == ["b"]
     assert journal.unfinished() == [(job("b"), [0])]
+    tidy(journal)
     assert len(list((folder / "jobs").iterdir())) == 1
     journal.release(["a", "b"])
+    tidy(journal)
     assert list((folder / "jobs").iterdir()) == []
+    assert rows(journal) == 0
 
 
 def test_a_name_can_be_used_again_after_its_release(journal: Journal) -> None:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import os
-import signal
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import pytest
 
-from lithops_agent import journal as journal_module
 from lithops_agent.journal import Journal
-from tests.unit.agent.journals import ended, ended_large, job, large, numbers, results, small
+from tests.unit.agent.journals import (
+    ended,
+    ended_large,
+    files,
+    job,
+    large,
+    numbers,
+    results,
+    rows,
+    small,
+    tidy,
+)
+from tests.unit.agent.killing import run_and_kill
 
 
 def scenario(journal: Journal, progress: Callable[[], None]) -> None:
@@ -24,60 +33,29 @@ def scenario(journal: Journal, progress: Callable[[], None]) -> None:
     progress()
     journal.add_calls("a", [large(journal, "a", 0), small(1), large(journal, "a", 2)])
     progress()
-    journal.record([ended_large(journal, 0), ended(1)])
+    journal.add_calls("a", [small(1), large(journal, "a", 2, "-again")])
     progress()
-    journal.acknowledge("s", 1)
+    journal.record([ended_large(journal, 0), ended(1)])
     progress()
     journal.forget_calls("a", [2])
     progress()
     journal.release(["a"])
     progress()
+    tidy(journal)
+    progress()
 
 
-# After each step: the job's calls without a result, and its results.
+# After each step: whether the job is there, its calls without a result, and its results.
 STATES: Sequence[tuple[bool, list[int], list[int]]] = (
     (False, [], []),
     (True, [], []),
     (True, [0, 1, 2], []),
+    (True, [0, 1, 2], []),
     (True, [2], [0, 1]),
-    (True, [2], [1]),
-    (True, [], [1]),
+    (True, [], [0, 1]),
+    (False, [], []),
     (False, [], []),
 )
-
-
-def tell(pipe: int) -> None:
-    os.write(pipe, b".")
-
-
-def run_and_be_killed(folder: Path, at_line: int) -> tuple[int, bool]:
-    """Run the scenario in a process that kills itself at a line of the journal; steps done, and if it was."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        count = 0
-
-        def trace(frame: FrameType, event: str, argument: object) -> Any:
-            nonlocal count
-            if frame.f_code.co_filename != journal_module.__file__:
-                return None
-            if event == "line":
-                count += 1
-                if count > at_line:
-                    os.kill(os.getpid(), signal.SIGKILL)
-            return trace
-
-        try:
-            journal = Journal(folder)
-            sys.settrace(trace)
-            scenario(journal, lambda: tell(write))
-        finally:
-            os._exit(0)
-    os.close(write)
-    with open(read, "rb") as pipe:
-        steps = len(pipe.read())
-    _, status = os.waitpid(pid, 0)
-    return steps, os.WIFSIGNALED(status)
 
 
 def state_of(journal: Journal) -> tuple[bool, list[int], list[int]]:
@@ -85,66 +63,117 @@ def state_of(journal: Journal) -> tuple[bool, list[int], list[int]]:
     return journal.spec("a") is not None, waiting[0] if waiting else [], numbers(journal)
 
 
-def test_killed_at_any_line_the_journal_is_as_before_or_after_the_step(tmp_path: Path) -> None:
-    line = 0
-    reached = set()
-    while True:
-        folder = tmp_path / str(line)
-        steps, killed = run_and_be_killed(folder, line)
-        journal = Journal(folder)
-        assert state_of(journal) in STATES[steps : steps + 2], f"killed at line {line} of step {steps}"
-        for call in journal.load_calls("a", [0, 1, 2]) if journal.spec("a") else []:
-            assert call.file is None or Path(call.file).read_bytes() == b"large data"
-        for record in results(journal):
-            found = journal.result_file(record.seq)
-            assert found is None or Path(found[0]).read_bytes() == b"large result"
-        journal.release(["a"])
-        assert list((folder / "jobs").iterdir()) == []
-        journal.close()
+def files_needed(journal: Journal) -> list[str]:
+    """The files that rows name; each is there, and whole."""
+    needed = []
+    for call in journal.load_calls("a", [0, 1, 2]) if journal.spec("a") else []:
+        if call.file is not None:
+            assert Path(call.file).read_bytes() == b"large data"
+            needed.append(Path(call.file).name)
+    for record in results(journal):
+        found = journal.result_file(record.seq)
+        if found is not None:
+            assert Path(found[0]).read_bytes() == b"large result"
+            needed.append(Path(found[0]).name)
+    return sorted(needed)
+
+
+def check(folder: Path, steps: int) -> None:
+    """The journal is as before or after the step at which it was killed, and there is no other file."""
+    journal = Journal(folder)
+    assert state_of(journal) in STATES[steps : steps + 2]
+    needed = files_needed(journal)
+    tidy(journal)
+    assert files(folder) == needed
+    assert not list((folder / "logs").iterdir())
+    journal.release(["a"])
+    tidy(journal)
+    assert list((folder / "jobs").iterdir()) == []
+    assert rows(journal) == 0
+    journal.close()
+
+
+def test_killed_before_any_system_call_nothing_is_lost_and_nothing_is_left(tmp_path: Path) -> None:
+    at, killed, reached = 0, True, set()
+    while killed:
+        folder = tmp_path / str(at)
+        steps, killed = run_and_kill(lambda progress: scenario(Journal(folder), progress), at)  # noqa: B023
+        check(folder, steps)
         reached.add(steps)
+        at += 1
+    assert at > 150
+    assert reached == set(range(len(STATES)))
+
+
+def test_killed_once_more_while_it_is_opened_nothing_is_lost(tmp_path: Path) -> None:
+    again = 0
+    for at in range(60, 400, 20):
+        folder = tmp_path / str(at)
+        steps, killed = run_and_kill(lambda progress: scenario(Journal(folder), progress), at)  # noqa: B023
         if not killed:
             break
-        line += 1
-    assert reached == set(range(len(STATES)))
+        second, killed = 0, True
+        while killed:
+            _, killed = run_and_kill(lambda progress: tidy(Journal(folder)) and None, second)  # noqa: B023
+            second += 9
+            again += killed
+        check(folder, steps)
+    assert again > 50
 
 
 WRITER = """
 import sys
 from pathlib import Path
 from lithops_agent.journal import Journal
-from tests.unit.agent.journals import ended, ended_large, job, large, small
+from tests.unit.agent.journals import ended, ended_large, job, large, small, tidy
 journal = Journal(Path(sys.argv[1]))
 journal.add_job(job())
-number = 0
+number = int(sys.argv[2])
 while True:
     journal.add_calls("a", [small(number), large(journal, "a", number + 1)])
     print("added", number, number + 1, flush=True)
     journal.record([ended(number), ended_large(journal, number + 1)])
     print("ended", number, number + 1, flush=True)
+    journal.tidy()
     number += 2
 """
 
 
-@pytest.mark.parametrize("steps", [1, 50, 301])
-def test_a_writer_that_is_killed_loses_nothing_that_it_told(tmp_path: Path, steps: int) -> None:
-    """The kill comes from outside, at a moment of its own."""
-    folder, root = tmp_path / "work", Path(__file__).parents[3]
-    command = [sys.executable, "-c", WRITER, str(folder)]
+def write_and_be_killed(folder: Path, first: int, count: int) -> list[str]:
+    """What a process told that uses the journal, and is killed soon after it told so many lines."""
+    command = [sys.executable, "-c", WRITER, str(folder), str(first)]
+    root = Path(__file__).parents[3]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root, text=True) as writer:
         assert writer.stdout is not None
-        lines = [writer.stdout.readline() for _ in range(steps)]
+        lines = [writer.stdout.readline() for _ in range(count)]
         writer.kill()
-        lines += writer.stdout.readlines()
+        return [*lines, *(line for line in writer.stdout.readlines() if line.endswith("\n"))]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_writer_that_is_killed_again_and_again_loses_nothing_that_it_told(
+    tmp_path: Path, seed: int
+) -> None:
+    """The kills come from outside, at moments of their own."""
+    folder, chance = tmp_path / "work", random.Random(seed)
     told = {"added": set[int](), "ended": set[int]()}
-    for line in lines:
-        what, *some = line.split()
-        told[what].update(map(int, some))
-    journal = Journal(folder)
-    found = numbers(journal)
-    waiting = {number for _, some in journal.unfinished() for number in some}
-    assert len(found) == len(set(found))
-    assert told["ended"] <= set(found)
-    assert told["added"] <= set(found) | waiting
-    assert not set(found) & waiting
-    assert all(call.file is None or os.path.exists(call.file) for call in journal.load_calls("a", [*waiting]))
-    journal.close()
+    for _ in range(6):
+        first = max(told["added"], default=-1) + 1_001
+        for line in write_and_be_killed(folder, first, chance.randrange(1, 80)):
+            what, *some = line.split()
+            told[what].update(map(int, some))
+        journal = Journal(folder)
+        found = [record.number for record in results(journal, limit=1 << 30)]
+        waiting = {number for _, some in journal.unfinished() for number in some}
+        assert len(found) == len(set(found))
+        assert told["ended"] <= set(found)
+        assert told["added"] <= set(found) | waiting
+        assert not set(found) & waiting
+        kept = {f"result-{number}" for number in found if number % 2}
+        data = {f"data-{number}" for number in waiting if number % 2}
+        assert set(files(folder)) == kept | data
+        assert all(
+            call.file is None or os.path.exists(call.file) for call in journal.load_calls("a", [*waiting])
+        )
+        journal.close()
+    assert len(told["ended"]) > 20

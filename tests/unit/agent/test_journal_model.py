@@ -11,7 +11,7 @@ from tests.unit.agent.journals import ended, job, results, small
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(("add", "record", "acknowledge", "forget", "release", "reopen")),
+        st.sampled_from(("add", "record", "forget", "release", "reopen")),
         st.sampled_from("ab"),
         st.lists(st.integers(0, 5), max_size=4),
     ),
@@ -62,10 +62,6 @@ def test_any_order_of_steps_gives_what_a_dictionary_gives(
         elif what == "record":
             journal.record([ended(number, name=name) for number in some])
             model.record(name, some)
-        elif what == "acknowledge":
-            upto = sum(some)
-            journal.acknowledge("s", upto)
-            model.results = [result for result in model.results if result[0] > upto]
         elif what == "forget" and name in model.waiting:
             journal.forget_calls(name, some)
             model.waiting[name].difference_update(some)

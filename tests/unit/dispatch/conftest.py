@@ -72,7 +72,11 @@ class Bench:
 
     def futures(self, job: Job, numbers: range, executor_id: str = "session") -> list[ResponseFuture]:
         info = JobInfo(
-            executor_id=executor_id, job_id=job.job_id, function_name=job.function_name, session=self.session
+            executor_id=executor_id,
+            job_id=job.job_id,
+            function_name=job.function_name,
+            total_calls=job.total_calls,
+            session=self.session,
         )
         return [ResponseFuture(info, number) for number in numbers]
 
@@ -80,7 +84,7 @@ class Bench:
         self, count: int = 1, *, job: Job | None = None, first: int = 0, data: Any = None
     ) -> list[ResponseFuture]:
         """Submit calls whose data are pickles of their numbers, or of ``data``."""
-        job = job or self.job()
+        job = job or self.job(total_calls=count)
         futures = self.futures(job, range(first, first + count))
         values = [future._number if data is None else data for future in futures]
         self.session.submit(job, [(f, pickle.dumps(value)) for f, value in zip(futures, values)])

@@ -91,7 +91,7 @@ def frame(*records: bytes, **header: Any) -> bytes:
 ASKS: dict[str, Callable[[AgentClient], Any]] = {
     "info": lambda client: client.info(),
     "submit": lambda client: client.submit([b"frames"]),
-    "results": lambda client: client.results("s", 0, 0, 0.0),
+    "results": lambda client: client.results("s", 0, 0.0),
     "body": lambda client: client.body(3),
     "cancel": lambda client: client.cancel("j", [1]),
     "revoke": lambda client: client.revoke("j", 1),
@@ -115,7 +115,7 @@ def test_requests_are_those_of_the_protocol(peer: Peer, client: AgentClient) -> 
     ]
     assert client.info() == {"agent_id": "x"}
     assert client.submit([b"one", b"two"]) == 2
-    assert client.results("s", 3, 2, 1.5)[1] == []
+    assert client.results("s", 3, 1.5)[1] == []
     assert client.body(9) == b"large"
     client.cancel("j", None)
     assert client.revoke("j", 7) == [4]
@@ -123,7 +123,7 @@ def test_requests_are_those_of_the_protocol(peer: Peer, client: AgentClient) -> 
     assert peer.requests == [
         ("GET /v1/info", b""),
         ("POST /v1/submissions", b"onetwo"),
-        ("GET /v1/results?session=s&after=3&ack=2&wait=1.5", b""),
+        ("GET /v1/results?session=s&after=3&wait=1.5", b""),
         ("GET /v1/results/9/body", b""),
         ("POST /v1/cancel", b'{"job": "j", "numbers": null}'),
         ("POST /v1/revoke", b'{"job": "j", "count": 7}'),
@@ -140,7 +140,7 @@ def test_large_submissions_arrive_whole(peer: Peer, client: AgentClient) -> None
 def test_records_are_read(peer: Peer, client: AgentClient) -> None:
     row = protocol.RESULT.pack(5, 0, 8, Status.SUCCESS, True, 99, *protocol.NO_STATS)
     peer.answers = [answer(frame(row))]
-    header, records = client.results("s", 0, 0, 0.0)
+    header, records = client.results("s", 0, 0.0)
     assert header["cursor"] == 5
     assert records == [ResultRecord(5, "j", 8, Status.SUCCESS, 99, None, protocol.NO_STATS)]
 
@@ -201,7 +201,7 @@ def test_an_answer_that_is_not_of_the_protocol_loses_the_host(
 def test_results_that_cant_be_read_lose_the_host(peer: Peer, client: AgentClient, body: bytes) -> None:
     peer.answers = [answer(body)]
     with pytest.raises(HostLost, match="can't be read"):
-        client.results("s", 0, 0, 0.0)
+        client.results("s", 0, 0.0)
 
 
 @pytest.mark.parametrize("error", [EOFError(), ConnectionResetError("gone"), TimeoutError("late")])
@@ -346,7 +346,7 @@ def calls(name: str, **sizes: int) -> list[bytes]:
 def collect(client: AgentClient, count: int, session: str = "s") -> list[ResultRecord]:
     records: list[ResultRecord] = []
     while len(records) < count:
-        header, more = client.results(session, records[-1].seq if records else 0, 0, 20.0)
+        header, more = client.results(session, records[-1].seq if records else 0, 20.0)
         assert more, header
         records += more
         assert header["cursor"] == records[-1].seq
@@ -385,23 +385,32 @@ def test_contract_results(agent: AgentClient) -> None:
     with pytest.raises(Refused) as caught:
         agent.body(small.seq)
     assert caught.value.kind == Problem.UNKNOWN_RESULT
-    # Another session sees nothing of it; an acknowledged result is gone.
-    assert agent.results("other", 0, 0, 0.0)[1] == []
-    last = max(small.seq, large.seq)
-    header, records = agent.results("s", 0, last, 0.0)
+    # Another session sees nothing of it; the results stay.
+    assert agent.results("other", 0, 0.0)[1] == []
+    assert len(collect(agent, 2)) == 2
+    header, records = agent.results("s", max(small.seq, large.seq), 0.0)
     assert records == []
-    assert header["cursor"] in (0, last)
-    with pytest.raises(Refused):
-        agent.body(large.seq)
+    assert header["cursor"] == max(small.seq, large.seq)
+
+
+def test_contract_holdings(agent: AgentClient) -> None:
+    spec, function = job()
+    assert agent.holdings("j") == []
+    agent.submit([*function, *spec, *calls("j", n0=1, n1=-1, n2=-1, n7=-1)])
+    assert agent.holdings("j") == [0, 1, 2, 7]
+    collect(agent, 1)
+    assert agent.holdings("j") == [0, 1, 2, 7]
+    agent.release(["j"])
+    assert agent.holdings("j") == []
 
 
 def test_contract_load_revoke_and_cancel(agent: AgentClient) -> None:
     spec, function = job()
     agent.submit([*function, *spec, *calls("j", n0=-1, n1=-1, n2=-1)])
-    header, _ = agent.results("s", 0, 0, 0.0)
+    header, _ = agent.results("s", 0, 0.0)
     assert (header["waiting"], header["free"]) == ({"j": 2}, 0)
     assert [list(call) for call in header["running"]] == [["j", 0]]
-    assert agent.results("other", 0, 0, 0.0)[0]["waiting"] == {}
+    assert agent.results("other", 0, 0.0)[0]["waiting"] == {}
     assert agent.revoke("j", 1) == [2]
     assert agent.revoke("unknown", 1) == []
     # What was given back can come again.
@@ -411,7 +420,7 @@ def test_contract_load_revoke_and_cancel(agent: AgentClient) -> None:
     agent.cancel("unknown", None)
     (record,) = collect(agent, 1)
     assert (record.number, record.status) == (0, Status.CANCELLED)
-    assert agent.results("s", 0, 0, 0.0)[0]["waiting"] == {}
+    assert agent.results("s", 0, 0.0)[0]["waiting"] == {}
 
 
 def test_contract_release(agent: AgentClient) -> None:
@@ -420,7 +429,7 @@ def test_contract_release(agent: AgentClient) -> None:
     collect(agent, 1)
     agent.release(["j", "unknown"])
     agent.release(["j"])
-    assert agent.results("s", 0, 0, 0.0)[1] == []
+    assert agent.results("s", 0, 0.0)[1] == []
     with pytest.raises(Refused) as caught:
         agent.submit(calls("j", n1=1))
     assert caught.value.kind == Problem.UNKNOWN_JOB

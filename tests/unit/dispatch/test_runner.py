@@ -89,10 +89,10 @@ def test_an_error_while_results_are_adopted_reaches_them(
     session = bench.open(bench.agent())
     results = AgentClient.results
 
-    def fail(client: AgentClient, name: str, after: int, ack: int, wait: float) -> Any:
+    def fail(client: AgentClient, name: str, after: int, wait: float) -> Any:
         if name == "nested":
             raise RuntimeError("a surprise")
-        return results(client, name, after, ack, wait)
+        return results(client, name, after, wait)
 
     monkeypatch.setattr(AgentClient, "results", fail)
     futures = bench.futures(bench.job("J"), range(2), "nested")
@@ -215,7 +215,9 @@ def run(session: RemoteSession, function: Any, arguments: list[Any], job_id: str
         modules=None,
         total_calls=len(arguments),
     )
-    info = JobInfo(executor_id="session", job_id=job_id, function_name="f", session=session)
+    info = JobInfo(
+        executor_id="session", job_id=job_id, function_name="f", total_calls=len(arguments), session=session
+    )
     futures = [ResponseFuture(info, number) for number in range(len(arguments))]
     session.submit(job, [(f, pickle.dumps(((a,), {}))) for f, a in zip(futures, arguments)])
     return futures
@@ -231,7 +233,7 @@ def test_a_session_on_the_real_agent(real: RealMachine) -> None:
     with pytest.raises(ZeroDivisionError):
         wrong[0].result(timeout=PATIENCE)
     session.close()
-    # Nothing is left behind: results are acknowledged, and jobs released.
+    # Nothing is left behind: jobs that were seen are released.
     waiting, running = real.agent.pool.snapshot()
     assert (waiting, running) == ({}, [])
     assert real.agent.journal.spec("session-M000") is None

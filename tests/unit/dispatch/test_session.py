@@ -113,15 +113,33 @@ def test_the_data_of_calls_are_sent_in_batches_of_a_bounded_size(bench: Bench) -
     assert max(sizes) < 6_500_000
 
 
-def test_results_are_acknowledged_and_jobs_released(bench: Bench) -> None:
+def released(agent: FakeAgent) -> list[str]:
+    return [job for asked in agent.requests(protocol.RELEASE) for job in asked["jobs"]]
+
+
+def test_jobs_are_released_at_the_end_when_they_were_seen(bench: Bench) -> None:
     agent = bench.agent(echo)
     session = bench.open(agent)
-    keys = [future.job_key for _ in range(3) for future in bench.submit(1)]
-    agent.wait_for(lambda: len(agent.requests(protocol.SUBMIT)) == 3)
+    seen = [future for _ in range(3) for future in bench.submit(1)]
+    unseen = bench.submit(2)
+    bench.values(seen)
+    bench.values(unseen[:1])
+    assert released(agent) == []
     session.close()
-    released = [job for asked in agent.requests(protocol.RELEASE) for job in asked["jobs"]]
-    assert sorted(released) == sorted(keys)
-    assert agent.specs == {}
+    assert sorted(released(agent)) == sorted(future.job_key for future in seen)
+    assert set(agent.specs) == {unseen[0].job_key}
+
+
+def test_of_many_jobs_the_oldest_are_released_meanwhile(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lithops.dispatch.session._KEPT_JOBS", 2)
+    agent = bench.agent(echo)
+    bench.open(agent)
+    futures = [bench.submit(1)[0] for _ in range(5)]
+    bench.values(futures)
+    agent.wait_for(lambda: len(released(agent)) == 3)
+    assert set(agent.specs) == {future.job_key for future in futures[3:]}
 
 
 def test_a_job_that_goes_on_is_not_released_under_its_calls(bench: Bench) -> None:
@@ -141,7 +159,6 @@ def test_a_worker_keeps_what_its_caller_collects(bench: Bench) -> None:
     assert len(agent.requests(protocol.SUBMIT)) == 1
     bench.values(futures)
     session.close()
-    assert [asked["ack"] for asked in agent.requests(protocol.RESULTS) if asked["ack"] != "0"] == []
     assert agent.requests(protocol.RELEASE) == []
 
 
