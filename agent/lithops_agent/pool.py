@@ -19,8 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from lithops_agent.disk import is_disk_full
+from lithops_agent.housekeeping import Housekeeper
 from lithops_agent.journal import CallData, Ended, Journal
+from lithops_agent.leftovers import unlink
 from lithops_agent.protocol import STATS, JobSpec, Status
+from lithops_agent.recorder import Recorder
 from lithops_agent.runtimes.python import Zygote
 from lithops_agent.scheduling import Action, Assign, Kill, Retire, Scheduler, StartWorker, TakeBack
 from lithops_agent.worker import CALL_HEAD, MAX_CALL_MESSAGE, RESULT_HEAD
@@ -50,6 +53,7 @@ class _Process:
     calls_far: socket.socket
     results: socket.socket
     log: str
+    note: str
     pid: int = 0
     kill_when_started: bool = False
     buffer: bytes = b""
@@ -59,7 +63,7 @@ class Pool:
     """Runs calls that are in the journal, and records there how they ended.
 
     ``worker_path`` is what workers import lithops_agent and cloudpickle from. ``base_env`` is added
-    to the environment of each worker. ``end`` is called when going on is no use, with the reason.
+    to the environment of each worker. ``rest`` is called when results were recorded and no call is left.
     """
 
     def __init__(
@@ -70,7 +74,7 @@ class Pool:
         worker_path: str,
         folder: Path,
         base_env: dict[str, str],
-        end: Callable[[str], None],
+        rest: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._journal = journal
@@ -79,14 +83,13 @@ class Pool:
         self._worker_path = worker_path
         self._folder = folder
         self._base_env = base_env
-        self._end = end
+        self._rest = rest
         self._clock = clock
         self._lock = threading.RLock()
-        self._arrived = threading.Condition()
-        self._recorded: dict[str, int] = {}
+        self._recorder = Recorder(journal, clock)
+        self._housekeeper = Housekeeper(journal, clock)
         self._zygotes: dict[str, Zygote] = {}
         self._processes: dict[int, _Process] = {}
-        self._ended: list[Ended] = []
         self._oom_kills = _oom_kills()
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
@@ -94,6 +97,7 @@ class Pool:
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
         self._wakeup_at = float("inf")
         self._worked_at = clock()
+        self._ended_for = ""
         self._stopping = False
         self._plan_again = False
         self._thread = threading.Thread(target=self._run, name="pool", daemon=True)
@@ -105,19 +109,50 @@ class Pool:
 
     def start(self) -> None:
         """Start, with the calls that an earlier agent left unfinished."""
-        for spec, numbers in self._journal.unfinished():
-            self.submit(spec, numbers)
+        self._count_interrupted(is_crash=True)
+        interrupted = self._journal.interrupted()
+        with self._lock:
+            for spec in self._journal.specs():
+                self._heed(spec)
+            # All of them before any is run: the first job must not have all the slots.
+            for spec, numbers in self._journal.unfinished():
+                self._carry_out(
+                    self._scheduler.calls_resumed(
+                        spec.job, numbers, interrupted.get(spec.job, {}),
+                        depth=spec.depth, timeout=spec.timeout, retries=spec.retries,
+                    )
+                )  # fmt: skip
+            self._carry_on()
+        self._settle()
+        self._housekeeper.start()
         self._thread.start()
+
+    def _count_interrupted(self, is_crash: bool) -> None:
+        try:
+            self._journal.agent_ended(is_crash)
+        except OSError as exc:
+            if not is_disk_full(exc):
+                raise
+            # They run again all the same; it is not known how often they did.
+            traceback.print_exc()
+
+    def _heed(self, spec: JobSpec) -> None:
+        """An agent outlives the configuration that it was started with: the newest job counts."""
+        if spec.depth == 0:
+            self._scheduler.processes = spec.processes or self._own_processes
 
     def stop(self) -> None:
         """Kill all workers; the journal keeps their calls."""
         with self._lock:
             self._stopping = True
             self._wake()
+        self._recorder.wake()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
         for zygote in self._zygotes.values():
             zygote.close()
+        self._count_interrupted(is_crash=False)
+        self._housekeeper.stop()
 
     # -- what others ask for, in their threads --
 
@@ -126,9 +161,7 @@ class Pool:
         with self._lock:
             if self._journal.spec(spec.job) is None:
                 return
-            if spec.depth == 0:
-                # An agent outlives the configuration that it was started with: the newest job counts.
-                self._scheduler.processes = spec.processes or self._own_processes
+            self._heed(spec)
             self._scheduler.calls_added(
                 spec.job, numbers, depth=spec.depth, timeout=spec.timeout, retries=spec.retries
             )
@@ -143,6 +176,14 @@ class Pool:
             self._carry_out(self._scheduler.cancelled(job, numbers, status))
             self._carry_on()
         self._settle()
+
+    def end_all(self, status: Status, why: str) -> None:
+        """End all calls of all jobs, for the agent ends; their results tell so, and why."""
+        with self._lock:
+            self._ended_for = why
+            jobs = self._scheduler.busy_jobs()
+        for job in jobs:
+            self.cancel(job, None, status)
 
     def revoke(self, job: str, count: int) -> list[int]:
         """Give calls away that have not begun."""
@@ -163,33 +204,37 @@ class Pool:
                 self._carry_out(self._scheduler.job_released(job))
             self._journal.release(jobs)
             self._carry_on()
+        self._housekeeper.wake()
 
     def wait_for_results(self, session: str, seen: int, timeout: float) -> int:
         """Wait until more results of a session than ``seen`` were recorded; how many were so far."""
-        with self._arrived:
-            self._arrived.wait_for(lambda: self._recorded.get(session, 0) > seen or self._stopping, timeout)
-            return self._recorded.get(session, 0)
+        return self._recorder.wait(session, seen, timeout, lambda: self._stopping)
 
     def recorded(self, session: str) -> int:
         """How many results of a session were recorded since the start of the agent."""
-        return self._recorded.get(session, 0)
+        return self._recorder.recorded(session)
 
     def snapshot(self) -> tuple[dict[str, int], list[tuple[str, int]]]:
         """How many calls wait, by job; and the (job, number) of those that run."""
         with self._lock:
             return self._scheduler.waiting(), self._scheduler.running()
 
+    def busy_jobs(self) -> set[str]:
+        """Jobs with calls that wait or run."""
+        with self._lock:
+            return self._scheduler.busy_jobs()
+
+    def rested(self) -> float | None:
+        """Seconds since a result was recorded; None when none was since the start of the agent."""
+        at = self._recorder.recorded_at
+        return None if at is None else self._clock() - at
+
     # -- the thread --
 
     def _run(self) -> None:
         try:
             self._loop()
-        except BaseException as exc:  # noqa: BLE001
-            if is_disk_full(exc):
-                # Started again, it would run the same calls and fail to record them, for ever. What is in
-                # the journal is run by the agent that is started once there is space.
-                self._end("the disk is full")
-                return
+        except BaseException:  # noqa: BLE001
             try:
                 traceback.print_exc()
             finally:
@@ -205,6 +250,9 @@ class Pool:
                 delay = self._scheduler.next_wakeup(now)
                 if self._processes or self._zygotes:
                     delay = min(delay if delay is not None else _HOUSEKEEPING, _HOUSEKEEPING)
+                retry = self._recorder.retry_in()
+                if retry is not None:
+                    delay = min(delay if delay is not None else retry, retry)
                 self._wakeup_at = float("inf") if delay is None else now + delay
             ready = self._selector.select(delay)
             with self._lock:
@@ -214,7 +262,7 @@ class Pool:
                     housekeeping_at = self._clock() + _HOUSEKEEPING
                     self._trim_logs()
                     self._end_idle_zygotes()
-                crowded = len(self._ended) >= _CROWD
+                crowded = len(self._recorder) >= _CROWD and not self._recorder.is_stuck
             self._settle()
             if crowded:
                 time.sleep(_MOMENT)
@@ -235,28 +283,20 @@ class Pool:
                 self._hear(zygote)
 
     def _settle(self) -> None:
-        """Record what has ended, then tell those who wait for it."""
+        """Record what has ended; on a full disk, that is tried again later."""
         with self._lock:
-            ended, self._ended = self._ended, []
-        if not ended:
-            return
-        sessions: dict[str, int] = {}
-        for e in ended:
-            spec = self._journal.spec(e.job)
-            if spec is not None:
-                sessions[spec.session] = sessions.get(spec.session, 0) + 1
+            rests = not self._scheduler.is_busy()
+        was_stuck = self._recorder.is_stuck
         try:
-            self._journal.record(ended)
+            settled = self._recorder.settle()
         except BaseException:
             # Not lost, whoever's thread this is: the pool's own tries again, or ends the agent.
-            with self._lock:
-                self._ended[:0] = ended
-                self._wake()
+            self._wake()
             raise
-        with self._arrived:
-            for session, count in sessions.items():
-                self._recorded[session] = self._recorded.get(session, 0) + count
-            self._arrived.notify_all()
+        if was_stuck != self._recorder.is_stuck:
+            self._wake()
+        if settled and rests:
+            self._rest()
 
     def _wake(self) -> None:
         try:
@@ -295,9 +335,9 @@ class Pool:
         if apart:
             path = body.decode()
             size = os.path.getsize(path)
-            self._ended.append(Ended(job, number, status, stats, size, None, path))
+            self._recorder.add(Ended(job, number, status, stats, size, None, path))
         else:
-            self._ended.append(Ended(job, number, status, stats, len(body), body, None))
+            self._recorder.add(Ended(job, number, status, stats, len(body), body, None))
 
     def _hear(self, zygote: Zygote) -> None:
         message = zygote.receive()
@@ -323,6 +363,7 @@ class Pool:
         self._take_back(worker, process)
         oom = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and self._was_oom_kill()
         how += _last_words(process.log)
+        unlink(process.note)
         actions = self._scheduler.worker_exited(worker, how, out_of_memory=oom, blameless=blameless)
         self._unregister(process.results)
         for end in (process.calls, process.calls_far, process.results):
@@ -331,9 +372,9 @@ class Pool:
 
     def _drain_results(self, process: _Process) -> None:
         while True:
-            before = len(process.buffer), len(self._ended)
+            before = len(process.buffer), len(self._recorder)
             self._read_results(process)
-            if before == (len(process.buffer), len(self._ended)):
+            if before == (len(process.buffer), len(self._recorder)):
                 return
 
     def _drain_calls(self, process: _Process) -> list[int]:
@@ -370,7 +411,8 @@ class Pool:
         """Do what the scheduler wants until it wants nothing more."""
         for _ in range(8):
             self._plan_again = False
-            self._carry_out(self._scheduler.plan(self._clock()))
+            # What can't be recorded is kept in memory: nothing more is begun meanwhile.
+            self._carry_out(self._scheduler.plan(self._clock(), begins=not self._recorder.is_stuck))
             if not self._plan_again:
                 break
         delay = self._scheduler.next_wakeup(self._clock())
@@ -394,8 +436,8 @@ class Pool:
                 self._kill_worker(action.worker)
             else:
                 self._plan_again = True
-                body = action.why.encode()
-                self._ended.append(
+                body = (self._ended_for or action.why).encode()
+                self._recorder.add(
                     Ended(action.job, action.number, action.status, _EMPTY_STATS, len(body), body, None)
                 )
 
@@ -420,12 +462,13 @@ class Pool:
         results, results_far = socket.socketpair()
         folder = self._journal.job_folder(action.job)
         log = str(self._journal.log_path(action.worker))
-        log_fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
-        process = _Process(action.worker, action.job, None, calls, calls_far, results, log)
+        log_fd = _open_log(log)
+        note = str(self._journal.note_path(action.worker, action.job))
+        process = _Process(action.worker, action.job, None, calls, calls_far, results, log, note)
         self._processes[action.worker] = process
         try:
             fds = [calls_far.fileno(), results_far.fileno(), log_fd]
-            self._fork(process, spec.runtime, self._order(action.worker, spec, folder), fds)
+            self._fork(process, spec.runtime, self._order(process, spec, folder), fds)
         except OSError as exc:
             self._scheduler.not_started(action.worker)
             self._worker_exited(action.worker, f"{spec.runtime} can't be started: {exc}", 0)
@@ -451,7 +494,7 @@ class Pool:
                 return
         raise OSError(f"it ended at once: {words}" if words else "it ended at once")
 
-    def _order(self, worker: int, spec: JobSpec, folder: Path) -> dict[str, Any]:
+    def _order(self, process: _Process, spec: JobSpec, folder: Path) -> dict[str, Any]:
         env = {
             **self._base_env,
             **spec.env,
@@ -459,7 +502,8 @@ class Pool:
             "LITHOPS_WORKER_SESSION": spec.session,
         }
         return {
-            "worker": worker,
+            "worker": process.worker,
+            "note": process.note,
             "folder": str(folder),
             "function": str(self._journal.blob_path(spec.function)),
             "modules": str(self._journal.modules_path(spec.modules)) if spec.modules else None,
@@ -527,6 +571,15 @@ def _send_call(queue: socket.socket, call: CallData, attempt: int) -> bool:
     except (BrokenPipeError, ConnectionResetError):
         return True  # The worker is gone; the news of it comes, and the call is run elsewhere.
     return True
+
+
+def _open_log(path: str) -> int:
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
+    except OSError as exc:
+        if not is_disk_full(exc):
+            raise
+        return os.open(os.devnull, os.O_WRONLY)
 
 
 def _kill(pid: int) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Union
 
 from lithops_agent.protocol import Status
@@ -34,6 +34,8 @@ _LINGER = 0.5
 """Seconds that a worker without a call waits for more of its job, when nobody else wants its slot."""
 _BLAMELESS_RETRIES = 2
 _BEFORE = "ended before it began"
+_CRASH_LIMIT = 3
+"""So many agents that end while they run a call, and it is given up."""
 _BARREN_LIMIT = 3
 """So many workers, each started after the one before had died, that began no call: the job is given up."""
 
@@ -99,6 +101,9 @@ class _Job:
     retries: int
     backlog: deque[int] = dataclasses.field(default_factory=deque)
     attempts: dict[int, int] = dataclasses.field(default_factory=dict)
+    """Of calls that were begun before: the number of the next attempt."""
+    excused: dict[int, int] = dataclasses.field(default_factory=dict)
+    """Of these: how many attempts ended with the agent."""
     mean: float | None = None
     barren: int = 0
     barren_until: int = 0
@@ -158,6 +163,35 @@ class Scheduler:
         if had_none:
             self._note_unserved(j)
 
+    def calls_resumed(
+        self,
+        job: str,
+        numbers: Iterable[int],
+        interrupted: Mapping[int, tuple[int, int]],
+        *,
+        depth: int,
+        timeout: float | None,
+        retries: int = 0,
+    ) -> list[Action]:
+        """Calls that an earlier agent left wait again; those that ran when it ended have one attempt more.
+
+        ``interrupted`` are the latter: the number of their next attempt, and in how many of the earlier ones
+        the agent ended. It may be they that end it, so there is a limit.
+        """
+        doomed = {n: crashes for n, (_, crashes) in interrupted.items() if crashes >= _CRASH_LIMIT}
+        left = [number for number in numbers if number not in doomed]
+        self.calls_added(job, left, depth=depth, timeout=timeout, retries=retries)
+        j = self._jobs[job]
+        for number, (attempt, crashes) in interrupted.items():
+            j.attempts[number], j.excused[number] = attempt, crashes
+        why = "the agent of the host was killed {} times while this call ran"
+        actions: list[Action] = [
+            self._fail(j, number, Status.WORKER_DIED, why.format(crashes))
+            for number, crashes in doomed.items()
+        ]
+        self._prune(j)
+        return actions
+
     def job_released(self, job: str) -> list[Action]:
         """A job is forgotten; its workers are killed."""
         actions: list[Action] = [
@@ -179,6 +213,7 @@ class Scheduler:
         job.mean = took if job.mean is None else 0.8 * job.mean + 0.2 * took
         job.barren = 0
         job.attempts.pop(number, None)
+        job.excused.pop(number, None)
         w.begun_any = True
         w.head_at = now
         return job.job if self._knows(job) else None
@@ -239,7 +274,8 @@ class Scheduler:
             job.backlog.appendleft(number)
             return None
         attempt = job.attempts.get(number, 1)
-        if attempt <= max(job.retries, _BLAMELESS_RETRIES if blameless else 0):
+        blamed = attempt - job.excused.get(number, 0)
+        if blamed <= max(job.retries, _BLAMELESS_RETRIES if blameless else 0):
             job.attempts[number] = attempt + 1
             job.backlog.appendleft(number)
             return None
@@ -306,6 +342,10 @@ class Scheduler:
         """Jobs with calls that wait or run."""
         return set(self.waiting()) | {job for job, _ in self.running()}
 
+    def is_busy(self) -> bool:
+        """Whether any call waits or runs."""
+        return any(w.queue for w in self._workers.values()) or any(job.backlog for job in self._jobs.values())
+
     def next_wakeup(self, now: float) -> float | None:
         """Seconds until `plan` must be asked again though nothing happened; None: not needed."""
         times = [
@@ -325,14 +365,19 @@ class Scheduler:
 
     # -- what to do --
 
-    def plan(self, now: float) -> list[Action]:
-        """What to do now; carry out all of it, in order, before telling what happened next."""
+    def plan(self, now: float, begins: bool = True) -> list[Action]:
+        """What to do now; carry out all of it, in order, before telling what happened next.
+
+        ``begins``: whether calls may begin.
+        """
         actions: list[Action] = []
         self._time_out(now, actions)
         for depth in sorted({*self._unserved, *(w.job.depth for w in self._workers.values())}):
-            self._feed(depth, now, actions)
+            if begins:
+                self._feed(depth, now, actions)
             self._retire(depth, now, actions)
-            self._grow(depth, now, actions)
+            if begins:
+                self._grow(depth, now, actions)
         return actions
 
     def _time_out(self, now: float, actions: list[Action]) -> None:
@@ -475,6 +520,7 @@ class Scheduler:
 
     def _fail(self, job: _Job, number: int, status: Status, why: str) -> Fail:
         job.attempts.pop(number, None)
+        job.excused.pop(number, None)
         return Fail(job.job, number, status, why)
 
     def _prune(self, job: _Job) -> None:

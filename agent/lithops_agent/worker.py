@@ -41,6 +41,10 @@ CALL_HEAD = struct.Struct("<IHB")
 RESULT_HEAD = struct.Struct(f"<IBBQ{len(STATS)}d")
 """Call number, Status, 1 if the body is the path of a file, length of what follows, STATS."""
 MAX_CALL_MESSAGE = INLINE_LIMIT + CALL_HEAD.size
+NOTE = struct.Struct("<IHxx")
+"""Call number and attempt (0: no entry) of a call that a worker has begun."""
+_NOTES = 128
+"""So many notes a worker keeps: as many calls may have ended since the agent last recorded results."""
 
 _PR_SET_PDEATHSIG = 1
 _ORDER_SIZE = 256 * 1024
@@ -268,6 +272,8 @@ class Worker:
         self._results = results
         self._statm = os.open("/proc/self/statm", os.O_RDONLY)
         self._page = resource.getpagesize()
+        self._notes = _open_notes(order["note"])
+        self._noted = 0
         self._pid = float(os.getpid())
         self._function: Callable[..., Any] | None = None
 
@@ -283,6 +289,7 @@ class Worker:
     def _run(self, message: bytes) -> None:
         started = time.time()
         number, attempt, apart = CALL_HEAD.unpack_from(message)
+        self._note(number, attempt)
         before = resource.getrusage(resource.RUSAGE_SELF)
         func_start = time.time()
         try:
@@ -319,11 +326,20 @@ class Worker:
         )
         self._send(number, status, body, stats)
 
+    def _note(self, number: int, attempt: int) -> None:
+        """Leave a note of what is begun, for an agent that finds it after the death of this one."""
+        try:
+            os.pwrite(self._notes, NOTE.pack(number, attempt), self._noted % _NOTES * NOTE.size)
+        except OSError:
+            pass  # The disk is full: if the agent dies now, this attempt is not counted.
+        self._noted += 1
+
     def _send(self, number: int, status: int, body: bytes, stats: tuple[float, ...]) -> None:
         if len(body) <= INLINE_LIMIT:
             self._results.sendall(RESULT_HEAD.pack(number, status, 0, len(body), *stats) + body)
             return
-        path = os.path.join(self._folder, f"result-{number}")
+        # A worker that an agent has left behind may write at this moment, too.
+        path = os.path.join(self._folder, f"result-{number}-{os.getpid()}")
         try:
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
             with open(path, "wb") as file:
@@ -337,6 +353,13 @@ class Worker:
             return
         text = path.encode()
         self._results.sendall(RESULT_HEAD.pack(number, status, 1, len(text), *stats) + text)
+
+
+def _open_notes(path: str) -> int:
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY)
 
 
 def _remove(path: str) -> None:

@@ -53,3 +53,18 @@ def numbers(journal: Journal, session: str = "s") -> list[int]:
 
 def files(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "jobs").rglob("*") if path.is_file())
+
+
+def tidy(journal: Journal) -> int:
+    """Do all that there is to do for less space; the number of steps."""
+    steps = 1
+    while journal.tidy():
+        steps += 1
+    return steps
+
+
+def rows(journal: Journal) -> int:
+    """How many rows of jobs, or of anything in them, there are."""
+    tables = ("jobs", "calls", "results", "garbage", "sessions")
+    counts = (journal._db.execute(f"SELECT count(*) FROM {table}").fetchone() for table in tables)
+    return sum(int(count) for (count,) in counts)

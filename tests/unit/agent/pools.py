@@ -98,7 +98,6 @@ class Workshop:
     def __init__(self, folder: Path, processes: int = 2) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.ended_for: list[str] = []
         self.journal = Journal(folder / "work")
         self.pool = Pool(
             self.journal,
@@ -106,7 +105,6 @@ class Workshop:
             worker_path=worker_path(folder),
             folder=folder,
             base_env={"LITHOPS_WORKER": str(folder)},
-            end=self.ended_for.append,
         )
         self._jobs = 0
 

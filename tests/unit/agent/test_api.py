@@ -185,7 +185,7 @@ def test_results_are_there_until_their_job_is_released(station: Station, session
     for _ in range(2):
         assert station.answer(protocol.RELEASE, json={"jobs": [spec.job]}) == {}
     assert station.results(session, wait=0)[1] == []
-    assert not folder.exists()
+    within(10, lambda: not folder.exists(), "the deletion of its files")
     large = next(record for record in records if record.number == 2)
     is_problem(station.ask(protocol.BODY, seq=large.seq), 404, Problem.UNKNOWN_RESULT)
 

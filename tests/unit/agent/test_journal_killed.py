@@ -94,15 +94,21 @@ def check(folder: Path, steps: int) -> None:
 
 
 def test_killed_before_any_system_call_nothing_is_lost_and_nothing_is_left(tmp_path: Path) -> None:
+    reached = kill_before_each(tmp_path, every=3)
+    assert reached == set(range(len(STATES)))
+
+
+def kill_before_each(tmp_path: Path, every: int) -> set[int]:
+    """Kill the scenario before each ``every``-th system call; the steps at which it was."""
     at, killed, reached = 0, True, set()
     while killed:
         folder = tmp_path / str(at)
         steps, killed = run_and_kill(lambda progress: scenario(Journal(folder), progress), at)  # noqa: B023
         check(folder, steps)
         reached.add(steps)
-        at += 1
+        at += every
     assert at > 150
-    assert reached == set(range(len(STATES)))
+    return reached
 
 
 def test_killed_once_more_while_it_is_opened_nothing_is_lost(tmp_path: Path) -> None:
@@ -114,11 +120,15 @@ def test_killed_once_more_while_it_is_opened_nothing_is_lost(tmp_path: Path) -> 
             break
         second, killed = 0, True
         while killed:
-            _, killed = run_and_kill(lambda progress: tidy(Journal(folder)) and None, second)  # noqa: B023
+            _, killed = run_and_kill(lambda progress: open_and_tidy(folder), second)  # noqa: B023
             second += 9
             again += killed
         check(folder, steps)
     assert again > 50
+
+
+def open_and_tidy(folder: Path) -> None:
+    tidy(Journal(folder))
 
 
 WRITER = """
