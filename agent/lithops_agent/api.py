@@ -7,7 +7,8 @@ import hmac
 import os
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, request, send_file
@@ -16,6 +17,7 @@ from lithops_agent import protocol
 from lithops_agent.clearing import ENDINGS
 from lithops_agent.disk import is_disk_full
 from lithops_agent.journal import CallData, UnknownJob
+from lithops_agent.leftovers import unlink_all
 from lithops_agent.protocol import INLINE_LIMIT, JobSpec, Problem, ProtocolError
 from lithops_agent.service import Agent, Draining, MissingBlobs
 
@@ -121,6 +123,7 @@ def _number(name: str) -> float:
 
 
 def _submit(agent: Agent) -> dict[str, Any]:
+    agent.journal.refuse_when_full()
     stream = request.stream
     spec: JobSpec | None = None
     accepted = 0
@@ -183,21 +186,38 @@ def _receive_calls(agent: Agent, header: dict[str, Any], size: int) -> int:
         raise UnknownJob(job)
     table = protocol.read_call_table(request.stream, count, size)
     calls: list[CallData] = []
-    together: list[tuple[int, int]] = []
-    for number, length in table:
-        if length <= INLINE_LIMIT:
-            together.append((number, length))
-            if len(together) < _TOGETHER:
-                continue
-        calls += _receive_small(together)
-        together = []
-        if length > INLINE_LIMIT:
-            folder = agent.journal.job_folder(job)
-            folder.mkdir(mode=0o700, exist_ok=True)
-            path = str(folder / f"data-{number}-{uuid.uuid4().hex[:8]}")
-            _receive_file(path, length)
-            calls.append(CallData(number, None, path))
-    return agent.accept_calls(job, calls + _receive_small(together))
+    try:
+        for some in _together(table):
+            if some[0][1] <= INLINE_LIMIT:
+                calls += _receive_small(some)
+            else:
+                calls.append(_receive_large(agent.journal.job_folder(job), *some[0]))
+    except BaseException:
+        unlink_all(call.file for call in calls if call.file)
+        raise
+    return agent.accept_calls(job, calls)
+
+
+def _together(table: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """The (number, size) of calls whose data are received in one piece."""
+    some: list[tuple[int, int]] = []
+    for number, size in table:
+        if some and (size > INLINE_LIMIT or len(some) >= _TOGETHER):
+            yield some
+            some = []
+        if size > INLINE_LIMIT:
+            yield [(number, size)]
+        else:
+            some.append((number, size))
+    if some:
+        yield some
+
+
+def _receive_large(folder: Path, number: int, size: int) -> CallData:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = str(folder / f"data-{number}-{uuid.uuid4().hex[:8]}")
+    _receive_file(path, size)
+    return CallData(number, None, path)
 
 
 def _receive_small(table: list[tuple[int, int]]) -> list[CallData]:
