@@ -43,6 +43,7 @@ _TRY_AGAIN_AFTER = 60.0
 class SessionOptions:
     """What holds for all jobs of a session. Time-outs in seconds, None for none.
 
+    ``ending`` is what dismantling means on its hosts: see `JobSpec`.
     ``nested``: this process is itself a worker of the agent; then results are never acknowledged,
     because the futures may be returned to the caller of the function, who collects them.
     ``lost_after``: how long a host that was ready is tried again before it counts as lost, when another
@@ -51,6 +52,7 @@ class SessionOptions:
 
     soft_timeout: float | None
     hard_timeout: float | None
+    ending: str = "remove"
     depth: int = 0
     nested: bool = False
     start_timeout: float = 300.0
@@ -85,6 +87,7 @@ class JobState:
             retries=job.retries,
             soft_timeout=options.soft_timeout,
             hard_timeout=options.hard_timeout,
+            ending=options.ending,
             processes=link.processes,
         )
 
@@ -133,6 +136,7 @@ class RemoteSession:
             for future, payload in calls:
                 state.futures[future._number] = future
                 state.payloads[future._number] = payload
+            self._keep(key)
             # On disk before it is under way: whoever dies now, another process can go on.
             numbered = [(future._number, payload) for future, payload in calls]
             self._ledger.submitted(key, job, calls[0][0]._info, numbered)
@@ -390,6 +394,12 @@ class RemoteSession:
             self._released.add(key)
             for runner in self._runners.values():
                 runner.sender.job_done(key)
+
+    def _keep(self, key: str) -> None:
+        """A job has more calls: it is not to be released, though all calls before may have been seen."""
+        self._released.discard(key)
+        if key in self._seen:
+            self._seen.remove(key)
 
     def _end_search(self, host: str) -> None:
         """A host has told which calls it has, or can't."""

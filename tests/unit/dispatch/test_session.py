@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -17,6 +18,7 @@ from lithops.errors import (
     HostUnreachable,
     WaitTimeout,
 )
+from lithops.testing_agent import FakeAgent
 from lithops_agent import protocol
 from lithops_agent.protocol import INLINE_LIMIT, Problem, Status
 from tests.unit.dispatch.conftest import PATIENCE, Bench, blob, echo
@@ -142,13 +144,26 @@ def test_of_many_jobs_the_oldest_are_released_meanwhile(
     assert set(agent.specs) == {future.job_key for future in futures[3:]}
 
 
-def test_a_job_that_goes_on_is_not_released_under_its_calls(bench: Bench) -> None:
-    """More calls of a job come when all before have ended: chained maps do so."""
+def test_a_job_that_goes_on_is_not_released_under_its_calls(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More calls of a job come when all before were seen."""
+    monkeypatch.setattr("lithops.dispatch.session._KEPT_JOBS", 0)
     agent = bench.agent(echo)
-    bench.open(agent)
-    job = bench.job(total_calls=300)
-    for number in range(300):
-        assert bench.values(bench.submit(1, job=job, first=number)) == [number]
+    session = bench.open(agent)
+    job = bench.job()
+    bench.values(bench.submit(1, job=job))
+    agent.answer = lambda key, number, data: None
+    futures = bench.submit(1, job=job, first=1)
+    agent.wait_for(lambda: len(agent.calls) == 1)
+    agent.answer = echo
+    others = bench.submit(1)
+    bench.values(others)
+    agent.wait_for(lambda: bool(released(agent)))
+    assert released(agent) == [others[0].job_key]
+    session.close()
+    assert released(agent) == [others[0].job_key]
+    assert list(agent.calls) == [(futures[0].job_key, 1)]
 
 
 def test_a_worker_keeps_what_its_caller_collects(bench: Bench) -> None:
@@ -298,15 +313,14 @@ def test_calls_that_a_host_gave_back_with_an_answer_that_was_lost_are_not_lost(
     bench.machines["b"].gate.set()
     slow.wait_for(lambda: slow.cuts[protocol.REVOKE.path] == [])
 
-    def finish_all() -> bool:
+    deadline = time.monotonic() + PATIENCE
+    while not all(future.done for future in futures):
+        assert time.monotonic() < deadline, "a call is lost"
         for agent in (slow, late):
+            with agent.changed:
+                agent.changed.wait_for(lambda agent=agent: bool(agent.calls), 0.1)
             for job, number in list(agent.calls):
                 agent.finish(job, number, Status.SUCCESS, pickle.dumps(number))
-        return all(future.done for future in futures)
-
-    with bench.session.lock:
-        while not finish_all():
-            assert bench.session.changed.wait(PATIENCE), "a call is lost"
     assert bench.values(futures) == list(range(20))
 
 
