@@ -7,6 +7,7 @@
 2
 """
 
+from lithops.attachment import attach
 from lithops.executors import FunctionExecutor, LocalhostExecutor, ServerlessExecutor, StandaloneExecutor
 from lithops.retries import RetryingFunctionExecutor
 from lithops.version import __version__
@@ -18,6 +19,7 @@ __all__ = [
     "ServerlessExecutor",
     "StandaloneExecutor",
     "RetryingFunctionExecutor",
+    "attach",
     "wait",
     "get_result",
     "__version__",

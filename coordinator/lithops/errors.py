@@ -19,13 +19,16 @@
     │   ├── AgentError                          the agent answered with an error
     │   │   └── AgentBusy                       another version of it is at work there
     │   └── HostLost                            it was there and is gone
+    │       └── HostDraining                        it is being dismantled and takes no more calls
     ├── CallError                           one call failed for a reason outside the function
     │   ├── WorkerDied                          exit, signal or kill for memory
     │   ├── CallTimeout (TimeoutError)          killed after its time-out
     │   ├── HardDismantleTimeout (TimeoutError) killed because the host's time was up
     │   ├── ResultError                         the result can't be pickled or read
     │   ├── RemoteError                         the exception could not be brought here; its text could
+    │   ├── CallNotSubmitted                    its program ended before it could be handed to a host
     │   └── CallCancelled                       cancelled
+    ├── JobUnknown (LookupError)            attach() finds no such job
     └── WaitTimeout (TimeoutError)          wait() or get_result() ran out of time
 """
 
@@ -126,6 +129,10 @@ class HostLost(HostError):
     retryable = True
 
 
+class HostDraining(HostLost):
+    """The host is being dismantled and takes no more calls; they go to another one, or it is brought back."""
+
+
 class CallError(LithopsError):
     """One call failed for a reason outside of its function.
 
@@ -166,6 +173,14 @@ class ResultError(CallError):
 
 class RemoteError(CallError):
     """The function raised an exception that can't be rebuilt here; its text and traceback are kept."""
+
+
+class CallNotSubmitted(CallError):
+    """The program that made the call ended before the data of the call were known."""
+
+
+class JobUnknown(LithopsError, LookupError):
+    """There is no job of this id that could be continued."""
 
 
 class CallCancelled(CallError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 from weakref import WeakSet
 
 from lithops.calls import Calls
-from lithops.errors import NotSupportedYet, WaitTimeout
+from lithops.errors import HostError, NotSupportedYet, WaitTimeout
 from lithops.future import ResponseFuture
 from lithops.futures_list import FuturesList
 from lithops.job.info import owners
@@ -99,11 +99,15 @@ class FunctionExecutor(Calls):
     def __exit__(self, *exc_info: object) -> None:
         """Close the connections, unless calls go on: those stay until the end of the program.
 
-        A KeyboardInterrupt that leaves the block ends the calls too.
+        A KeyboardInterrupt that leaves the block ends the calls too. With `standalone.auto_dismantle: exit`
+        the hosts are dismantled, whatever goes on there; if one can't be, HostError is raised, unless another
+        exception leaves the block.
         """
         if exc_info and exc_info[0] is KeyboardInterrupt:
             self._interrupt()
-        if all(future.done and not future._may_have_children for future in self._unread):
+        if self._settings.standalone.ends_at_exit:
+            self._dismantle_at_exit(quietly=bool(exc_info) and exc_info[0] is not None)
+        elif all(future.done and not future._may_have_children for future in self._unread):
             self._submitter.close()
 
     def __repr__(self) -> str:
@@ -184,6 +188,25 @@ class FunctionExecutor(Calls):
             raise
         return gathering
 
+    def attach(self, job_id: str) -> FuturesList:
+        """The futures of a job that another process submitted to the hosts of this configuration.
+
+        They count as this executor's: ``get_result()`` waits for them. See `lithops.attach`.
+
+        Raises:
+            JobUnknown: there is no such job, or its results were collected and forgotten.
+        """
+        from lithops.attachment import find, open_attachment
+
+        records = find(job_id)
+        attachment = open_attachment(records[0].executor_id, self)
+        futures = FuturesList(attachment.futures_of(records), self)
+        known = {id(future) for future in self.futures}
+        fresh = [future for future in futures if id(future) not in known]
+        self.futures.extend(fresh)
+        self._unread.extend(fresh)
+        return futures
+
     # ---- the end ------------------------------------------------------------------------------------
 
     def clean(
@@ -213,9 +236,29 @@ class FunctionExecutor(Calls):
         self._unread = [future for future in self._unread if not goes(future)]
 
     def dismantle(self) -> None:
-        """End the agents of all hosts now, and the machines where the backend says so."""
-        self._submitter.session().dismantle()
-        self._submitter.close()
+        """End the agents of all hosts now, and the machines where the backend says so.
+
+        Calls that have not ended are cancelled. Returns when every host has confirmed that its agent is gone;
+        hosts without an agent are left alone, so calling it twice does nothing more.
+
+        Raises:
+            HostError: hosts that did not confirm; it names them.
+        """
+        try:
+            self._submitter.session().dismantle()
+        finally:
+            self._submitter.close()
+
+    def _dismantle_at_exit(self, *, quietly: bool) -> None:
+        """End the hosts that were used; ``quietly``: what fails is only logged."""
+        if not self._submitter.has_session:
+            return
+        try:
+            self.dismantle()
+        except HostError as exc:
+            if not quietly:
+                raise
+            logger.warning("%s", exc)
 
     def plot(self, fs: Optional[Futures] = None, dst: Optional[str] = None, figsize: Any = (10, 6)) -> None:
         """Reserved."""
@@ -346,7 +389,12 @@ def _close_all() -> None:
         for executor in list(_open):
             executor._interrupt()
     for executor in list(_open):
+        if executor._settings.standalone.ends_at_exit:
+            executor._dismantle_at_exit(quietly=True)
         executor._submitter.close()
+    attachment = sys.modules.get("lithops.attachment")
+    if attachment is not None:
+        attachment.close_all()
 
 
 def _program_was_interrupted() -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Optional
 
-from lithops.errors import CallCancelled, LithopsError, WaitTimeout
+from lithops.errors import CallCancelled, JobUnknown, WaitTimeout
 from lithops.futures_list import FuturesList
 from lithops.job.info import JobInfo, owners
 from lithops.job.record import BODY, ERROR, NOTHING, READING, CallRecord, State
@@ -230,12 +230,22 @@ class ResponseFuture(CallRecord):
     def _bound_session(self) -> Session:
         session = self._info.session
         if session is None:
-            raise LithopsError(
-                f"call {self.activation_id} has not ended, and its executor is not in this process: "
-                "its result can't be collected here. Return the future from a function, or read it "
-                "where it was made."
-            )
+            session = self._session_of_original()
         return session
+
+    def _session_of_original(self) -> Session:
+        """The session that collects the result of a future that came by pickle from another process."""
+        from lithops.attachment import original_of
+
+        try:
+            original = original_of(self)
+        except JobUnknown as exc:
+            raise JobUnknown(
+                f"call {self.activation_id} has not ended, and its executor is not in this process: its "
+                f"result can't be collected here ({exc})"
+            ) from None
+        self._mirror(original)
+        return original._bound_session()
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._info.queue is not None and not self._form:

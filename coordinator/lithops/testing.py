@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional
 
 from lithops.errors import CallCancelled
@@ -13,6 +13,7 @@ from lithops.job.model import Job, Outcome
 
 if TYPE_CHECKING:
     from lithops.future import ResponseFuture
+    from lithops.state.spool import SpooledJob
 
 Script = Callable[[Job, int], Optional[Outcome]]
 """Gives the outcome of a call of a job by its number, or None: the function is really run."""
@@ -87,6 +88,12 @@ class FakeSession:
         if self._adopted_outcome is not None:
             for future in futures:
                 future._on_outcome(self._adopted_outcome(future))
+
+    def attach(self, jobs: Mapping[str, SpooledJob], futures: Mapping[str, Sequence[ResponseFuture]]) -> None:
+        """Run their calls as if they were submitted."""
+        for key, spooled in jobs.items():
+            mine = [future for future in futures[key] if future._number in spooled.payloads]
+            self.submit(spooled.job, [(future, spooled.payloads[future._number]) for future in mine])
 
     def job_seen(self, job_key: str) -> None:
         """Remember."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lithops.config.expand import expand
 from lithops.config.host import HostSettings
 from lithops.config.hosts import read_hosts
 from lithops.config.kinds import AUTO, LOG_LEVELS, Refused
-from lithops.config.names import LOCALHOST
+from lithops.config.names import EXIT, LOCALHOST
 from lithops.config.sources import Source
 from lithops.errors import ConfigError
 
@@ -50,11 +50,36 @@ class StandaloneSettings:
 
     runtime: str
     exec_mode: str
-    auto_dismantle: bool
+    auto_dismantle: bool | str
+    """`True`, `False` or `exit`."""
     soft_dismantle_timeout: float
     hard_dismantle_timeout: float
+    keep_agent: bool
+    poweroff: bool
+    host_lost_timeout: float
     pull_runtime: bool
     start_timeout: float
+
+    @property
+    def soft(self) -> float | None:
+        """The soft time-out; `None`: no host is dismantled by time."""
+        return self.soft_dismantle_timeout if self.auto_dismantle else None
+
+    @property
+    def hard(self) -> float | None:
+        """The hard time-out; `None`: no host is dismantled by time."""
+        return self.hard_dismantle_timeout if self.auto_dismantle else None
+
+    @property
+    def ends_at_exit(self) -> bool:
+        """Whether hosts are dismantled when the executor is closed."""
+        return self.auto_dismantle == EXIT
+
+    def ending(self, backend: str) -> str:
+        """What dismantling means on a host, in the words of the agent's `start`. This machine stays on."""
+        if self.poweroff and backend != LOCALHOST:
+            return "poweroff"
+        return "keep" if self.keep_agent else "remove"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +114,8 @@ class Settings:
     lithops: LithopsSettings
     standalone: StandaloneSettings
     backend: LocalhostSettings | VmSettings
+    config: Mapping[str, Any] = field(repr=False)
+    """The whole of it, expanded."""
 
     @property
     def runtime(self) -> str:
@@ -114,6 +141,7 @@ def resolve(config: Mapping[str, Any]) -> Settings:
         lithops=_lithops(full["lithops"]),
         standalone=StandaloneSettings(**standalone),
         backend=backend,
+        config=full,
     )
 
 

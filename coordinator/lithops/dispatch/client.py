@@ -7,7 +7,7 @@ import json
 import struct
 import urllib.parse
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 from lithops.errors import AgentError, HostDiskFull, HostLost
 from lithops.ssh.http import ChannelHTTPConnection, Opener
@@ -87,7 +87,7 @@ class AgentClient:
         return list(self._json(protocol.REVOKE, {"job": job, "count": count})["numbers"])
 
     def holdings(self, job: str) -> list[int]:
-        """The calls of a job that the agent has, or has the results of; none when it does not know the job."""
+        """The calls of a job that the agent has, or has the results of; none of an unknown job."""
         path = protocol.JOB.path.replace("<job>", urllib.parse.quote(job, safe=""))
         ranges = self._parsed(self._ask(protocol.JOB, path))["numbers"]
         return [number for first, last in ranges for number in range(first, last + 1)]
@@ -96,9 +96,9 @@ class AgentClient:
         """Have jobs forgotten."""
         self._json(protocol.RELEASE, {"jobs": list(jobs)})
 
-    def dismantle(self) -> None:
-        """End the agent."""
-        self._json(protocol.DISMANTLE, {})
+    def dismantle(self, ending: Optional[str] = None) -> None:
+        """End the agent in this way, one of the ``ending`` of a JobSpec; None: as its last job said."""
+        self._json(protocol.DISMANTLE, {"ending": ending})
 
     def close(self) -> None:
         """Close the connection."""

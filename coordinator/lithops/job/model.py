@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Optional, Protocol
 
 if TYPE_CHECKING:
     from lithops.future import ResponseFuture
+    from lithops.state.spool import SpooledJob
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,9 @@ class Session(Protocol):
 
     def adopt(self, futures: Sequence[ResponseFuture], host: str) -> None:
         """Collect the results of futures that a function made, on the host where it ran."""
+
+    def attach(self, jobs: Mapping[str, SpooledJob], futures: Mapping[str, Sequence[ResponseFuture]]) -> None:
+        """Go on with jobs, by key, that an earlier process submitted; ``futures`` are all of theirs."""
 
     def job_seen(self, job_key: str) -> None:
         """The program has been told how all calls of a job ended: hosts may forget it."""

@@ -53,6 +53,7 @@ class CallRecord:
         "_host",
         "_info",
         "_number",
+        "_original",
         "_payload",
         "_produce_output",
         "_read",
@@ -80,6 +81,7 @@ class CallRecord:
         self._produce_output = True
         self._read = False
         self._seen = False
+        self._original: Optional[CallRecord] = None  # Of this process, when this one came by pickle.
 
     # ---- who it is ----------------------------------------------------------------------------------
 
@@ -140,6 +142,8 @@ class CallRecord:
         """The program has been told how the call ended; with the last one, its hosts may forget the job."""
         if self._seen:
             return
+        if self._original is not None:
+            self._original._see()
         info = self._info
         with lock:
             if self._seen:
@@ -170,10 +174,33 @@ class CallRecord:
                 return
             self._take(outcome)
             self._ended_at = self._info.clock()
-            watchers, self._watchers = self._watchers, None
-            if watchers is not None:
-                for watcher in watchers:
-                    watcher.future_ended(self)  # type: ignore[arg-type]  # Always a ResponseFuture.
+            self._tell_watchers()
+
+    def _tell_watchers(self) -> None:
+        watchers, self._watchers = self._watchers, None
+        if watchers is not None:
+            for watcher in watchers:
+                watcher.future_ended(self)  # type: ignore[arg-type]  # Always a ResponseFuture.
+
+    def _mirror(self, original: CallRecord) -> None:
+        """End as ``original`` does, which is of the same call."""
+        with lock:
+            if self._form or self._original is not None:
+                return
+            self._original = original
+            if original._form:
+                self._copy_end()
+            else:
+                original._watchers = (*(original._watchers or ()), _Mirror(self))
+
+    def _copy_end(self) -> None:
+        original = self._original
+        assert original is not None
+        self._form = BODY if original._form == READING else original._form
+        self._payload, self._children = original._payload, original._children
+        self._host, self._stats, self._state = original._host, original._stats, original._state
+        self._ended_at = original._ended_at
+        self._tell_watchers()
 
     def _take(self, outcome: Outcome) -> None:
         body, numbers = outcome.body, outcome.stats
@@ -225,3 +252,15 @@ class CallRecord:
         self._decode()
         error: Exception = self._payload
         return error
+
+
+class _Mirror:
+    """A watcher that ends a future as the one that it watches."""
+
+    def __init__(self, record: CallRecord) -> None:
+        self._record = record
+
+    def future_ended(self, future: object) -> None:
+        """Called under the lock."""
+        if not self._record._form:
+            self._record._copy_end()

@@ -93,6 +93,11 @@ class Submitter:
         if session is not None:
             session.close()
 
+    @property
+    def has_session(self) -> bool:
+        """Whether anything was asked of the hosts since the last close."""
+        return self._session is not None
+
     def _get_chain(self) -> Chain:
         if self._chain is None:
             self._chain = Chain(self._executor_id, short_lived=self._in_worker)
