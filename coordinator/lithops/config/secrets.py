@@ -19,11 +19,16 @@ def without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
 def _without(name: str, section: Any) -> Any:
     if not isinstance(section, Mapping):
         return section
-    secret = {key.name for key in SECTIONS[name].keys if key.secret} if name in SECTIONS else set()
+    secret = _secrets_of(name)
     plain = {key: None if key in secret else value for key, value in section.items()}
-    if isinstance(plain.get("hosts"), list):
-        plain["hosts"] = [_host_without(host) for host in plain["hosts"]]
+    hosts = plain.get("hosts")
+    if isinstance(hosts, list):
+        plain["hosts"] = [_host_without(host) for host in hosts]
     return plain
+
+
+def _secrets_of(name: str) -> set[str]:
+    return {key.name for key in SECTIONS[name].keys if key.secret} if name in SECTIONS else set()
 
 
 def _host_without(host: Any) -> Any:
