@@ -339,6 +339,18 @@ class FakeMachine:
             close=connections.close,
         )
 
+    def find(self) -> Optional[Link]:
+        """A link to the agent, which always runs."""
+        return self.open()
+
+    def dismantle(self, ask: Callable[[Link, str], None]) -> None:
+        """Tell the agent to end; it is believed."""
+        link = self.open()
+        try:
+            ask(link, "remove")
+        finally:
+            link.close()
+
     def cut(self) -> None:
         """Break the link."""
         self._connections.close()

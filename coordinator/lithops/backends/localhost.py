@@ -6,12 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Optional
 
+from lithops.backends.ending import END_TIMEOUT, Ending
 from lithops.backends.machine import Link
+from lithops.bootstrap.end import Look
 from lithops.config.settings import LocalhostSettings, StandaloneSettings
 from lithops.errors import AgentBusy, BootstrapError
+from lithops.ssh.deadline import Deadline
 from lithops.ssh.http import open_local
 from lithops_agent.statefile import EXIT_BUSY, StateFile
 
@@ -39,30 +43,66 @@ class LocalMachine:
         state = StateFile(home).read()
         if state is None or state["bundle"] != bundle_id(bundle.name):
             state = self._start(bundle.path, home)
+        return self._link(state)
+
+    def find(self) -> Optional[Link]:
+        """The agent that runs, if one does."""
+        state = StateFile(Path(AGENT_HOME).expanduser()).read()
+        return None if state is None else self._link(state)
+
+    def dismantle(self, ask: Callable[[Link, str], None]) -> None:
+        """End the agent, and wait until it is gone. Raises HostError."""
+        how = self._standalone.ending(_NAME)
+        ending = Ending(_NAME, how, Deadline.after(END_TIMEOUT))
+        ending.run(self._look, lambda state: ask(self._link(state), how))
+
+    def _look(self, end: str) -> Look:
+        home = Path(AGENT_HOME).expanduser()
+        state = StateFile(home).read()
+        if state is not None:
+            return Look(state)
+        if _is_left(home, end):
+            from lithops.bootstrap.bundle import build_bundle
+
+            _run(build_bundle().path, "end", home, ["--ending", end])
+        return Look(None, _is_left(home, end))
+
+    def _link(self, state: dict[str, Any]) -> Link:
         settings = self._settings
         return local_link(state, settings.interpreter, os.getcwd(), settings.worker_processes)
 
     def _start(self, bundle: Path, home: Path) -> dict[str, Any]:
-        soft = self._standalone.soft_dismantle_timeout if self._standalone.auto_dismantle else -1
-        options = ["--soft", f"{soft:g}"]
-        command = [sys.executable, "-I", str(bundle), "start", "--home", str(home), *options]
-        try:
-            done = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=_START_TIMEOUT,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as exc:
-            raise BootstrapError(f"the agent can't be started: {exc}", host=_NAME, phase="start") from exc
+        soft = self._standalone.soft
+        ending = self._standalone.ending(_NAME)
+        done = _run(
+            bundle, "start", home, ["--soft", f"{-1 if soft is None else soft:g}", "--ending", ending]
+        )
         if done.returncode == EXIT_BUSY:
             raise AgentBusy(done.stderr.strip(), host=_NAME, phase="start")
         if done.returncode != 0:
             raise BootstrapError(f"the agent did not start: {done.stderr.strip()}", host=_NAME, phase="start")
         state: dict[str, Any] = json.loads(done.stdout)
         return state
+
+
+def _run(bundle: Path, command: str, home: Path, options: list[str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            [sys.executable, "-I", str(bundle), command, "--home", str(home), *options],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_START_TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        raise BootstrapError(f"the agent can't be {command}ed: {exc}", host=_NAME, phase=command) from exc
+
+
+def _is_left(home: Path, ending: str) -> bool:
+    """Whether an agent has left anything here but the bundles that it was to keep."""
+    kept = {"bundles"} if ending == "keep" else set()
+    return home.is_dir() and any(path.name not in kept for path in home.iterdir())
 
 
 class SameHost:
@@ -75,12 +115,23 @@ class SameHost:
 
     def open(self) -> Link:
         """Find the agent. Raises BootstrapError when it is gone."""
-        state = StateFile(self._home).read()
-        if state is None:
+        link = self.find()
+        if link is None:
             raise BootstrapError(
                 "the agent that runs this function can't be found", host=_NAME, phase="connect"
             )
-        return local_link(state, sys.executable, os.getcwd())
+        return link
+
+    def find(self) -> Optional[Link]:
+        """The agent, if it still runs."""
+        state = StateFile(self._home).read()
+        return None if state is None else local_link(state, sys.executable, os.getcwd())
+
+    def dismantle(self, ask: Callable[[Link, str], None]) -> None:
+        """End the agent; this process, which is one of its workers, goes with it. Raises HostError."""
+        link = self.find()
+        if link is not None:
+            ask(link, "remove")
 
 
 def local_link(state: dict[str, Any], interpreter: str, cwd: str, processes: Optional[int] = None) -> Link:

@@ -39,3 +39,19 @@ class Machine(Protocol):
         Raises:
             HostError: it can't be used.
         """
+
+    def find(self) -> Optional[Link]:
+        """Connect to the agent that runs there; None when none does. Starts nothing.
+
+        Raises:
+            HostError: the host can't be reached.
+        """
+
+    def dismantle(self, ask: Callable[[Link, str], None]) -> None:
+        """End the agent, with all that it has put there, and wait until it is gone. Starts none.
+
+        ``ask`` tells an agent to end, and how; it may raise HostError, and may be called again.
+
+        Raises:
+            HostError: it is not known to be gone.
+        """

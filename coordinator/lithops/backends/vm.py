@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from lithops.backends.ending import END_TIMEOUT, POWEROFF, Ending
 from lithops.backends.machine import Link
 from lithops.bootstrap.bundle import build_bundle
-from lithops.bootstrap.start import AgentEndpoint, ensure_agent
+from lithops.bootstrap.end import look
+from lithops.bootstrap.start import ensure_agent
 from lithops.config.host import HostSettings
 from lithops.config.settings import StandaloneSettings, VmSettings
 from lithops.errors import HostError
@@ -29,6 +32,8 @@ class VmMachine:
         self._host = host
         self._vm = vm
         self._standalone = standalone
+        self._ending = standalone.ending("vm")
+        self._is_off = False
 
     def open(self) -> Link:
         """Connect over SSH, and make sure that the agent runs. Raises HostError."""
@@ -42,11 +47,57 @@ class VmMachine:
                 deadline=deadline,
                 runtime=self._standalone.runtime,
                 options=self._options(),
+                root=self._ending == POWEROFF,
             )
         except BaseException:
             connection.close()
             raise
-        return _link(self._host, connection, endpoint)
+        self._is_off = False
+        return self._link(connection, vars(endpoint), endpoint.python)
+
+    def find(self) -> Link | None:
+        """Connect over SSH to the agent that runs there, if one does. Raises HostError."""
+        deadline = Deadline.after(min(_OPEN_TIMEOUT, self._standalone.start_timeout))
+        connection = self._connect(deadline)
+        try:
+            found = look(connection, host=self.name, deadline=deadline)
+        except BaseException:
+            connection.close()
+            raise
+        if found.agent is None:
+            connection.close()
+            return None
+        return self._link(connection, found.agent)
+
+    def dismantle(self, ask: Callable[[Link, str], None]) -> None:
+        """End the agent, and wait until it is gone. Raises HostError."""
+        if self._is_off:
+            return
+        deadline = Deadline.after(END_TIMEOUT)
+        ending = Ending(self.name, self._ending, deadline)
+        while not self._end_over(self._connect(deadline), ending, ask, deadline):
+            pass
+        self._is_off = self._ending == POWEROFF
+
+    def _end_over(
+        self,
+        connection: SshConnection,
+        ending: Ending,
+        ask: Callable[[Link, str], None],
+        deadline: Deadline,
+    ) -> bool:
+        """See to the end of the agent over a connection; False: it broke, and another one may do."""
+        with connection:
+            try:
+                ending.run(
+                    lambda end: look(connection, host=self.name, deadline=deadline, end=end),
+                    lambda state: ask(self._link(connection, state), self._ending),
+                )
+            except HostError:
+                if connection.is_alive or not ending.asked or deadline.expired:
+                    raise
+                return self._ending == POWEROFF
+        return True
 
     def _connect(self, deadline: Deadline) -> SshConnection:
         host = self._host
@@ -67,28 +118,29 @@ class VmMachine:
         return SshConnection.connect(target, deadline)
 
     def _options(self) -> list[str]:
-        soft = self._standalone.soft_dismantle_timeout if self._standalone.auto_dismantle else -1
-        return ["--soft", f"{soft:g}"]
+        soft = self._standalone.soft
+        return ["--soft", f"{-1 if soft is None else soft:g}", "--ending", self._ending]
 
+    def _link(self, connection: SshConnection, state: Mapping[str, Any], python: str = "python3") -> Link:
+        port = int(state["port"])
 
-def _link(host: HostSettings, connection: SshConnection, endpoint: AgentEndpoint) -> Link:
-    def opener(timeout: float) -> SocketLike:
-        try:
-            return connection.open_channel(_LOOPBACK, endpoint.port, Deadline.after(timeout))
-        except HostError as exc:
-            if connection.is_alive:
-                raise
-            raise ConnectionError(str(exc)) from exc
+        def opener(timeout: float) -> SocketLike:
+            try:
+                return connection.open_channel(_LOOPBACK, port, Deadline.after(timeout))
+            except HostError as exc:
+                if connection.is_alive:
+                    raise
+                raise ConnectionError(str(exc)) from exc
 
-    return Link(
-        host=host.name,
-        agent_id=endpoint.agent_id,
-        token=endpoint.token,
-        runtime=endpoint.python,
-        opener=opener,
-        close=connection.close,
-        processes=host.processes,
-    )
+        return Link(
+            host=self.name,
+            agent_id=str(state["agent_id"]),
+            token=str(state["token"]),
+            runtime=python,
+            opener=opener,
+            close=connection.close,
+            processes=self._host.processes,
+        )
 
 
 def machines(vm: VmSettings, standalone: StandaloneSettings) -> Sequence[VmMachine]:

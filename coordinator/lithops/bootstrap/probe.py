@@ -54,6 +54,8 @@ class HostFacts:
     """Size of the wanted bundle there; 0: it is missing."""
     systemd: bool = False
     sudo: bool = False
+    root: bool = False
+    """Whether this login is root, or sudo makes it root without a password; asked for only."""
     linger: bool = False
     user_manager: bool = False
 
@@ -68,14 +70,18 @@ def bundle_id(name: str) -> str:
     return name.removeprefix("agent-").partition("-")[0]
 
 
-def probe_command(bundle: str, wanted: Version, runtime: str) -> tuple[str, bytes]:
-    """The command, and what to feed it. The script goes by stdin, so the login shell does not matter."""
+def probe_command(bundle: str, wanted: Version, runtime: str, *, root: bool = False) -> tuple[str, bytes]:
+    """The command, and what to feed it. The script goes by stdin, so the login shell does not matter.
+
+    ``root``: find out whether the login has root's rights, too.
+    """
     variables = {
         "agent_dir": AGENT_DIR,
         "bundle": bundle,
         "bundle_id": bundle_id(bundle),
         "want": f"{wanted[0]}.{wanted[1]}",
         "explicit": explicit_runtime(runtime) or "",
+        "ask_root": "1" if root else "",
     }
     head = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
     script = files("lithops.bootstrap").joinpath("probe.sh").read_text(encoding="utf-8")
@@ -114,6 +120,7 @@ def parse_probe(text: str, host: str = "") -> HostFacts:
         bundle_size=_int(values.get("bundle_size")) or 0,
         systemd="systemd" in values,
         sudo="sudo" in values,
+        root="root" in values,
         linger="linger" in values,
         user_manager="user_manager" in values,
     )
@@ -149,6 +156,17 @@ def choose_unit(facts: HostFacts) -> Unit:
     if facts.systemd and facts.linger and facts.user_manager:
         return "user"
     return "none"
+
+
+def check_power(facts: HostFacts, host: str = "") -> None:
+    """Refuse a host that could not be switched off at its deadline."""
+    if not facts.root:
+        message = (
+            f"standalone.poweroff needs root, and the login {facts.user} is not root and can't become root "
+            "by sudo without a password: log in as root, add a rule such as "
+            f"`{facts.user} ALL=(ALL) NOPASSWD: ALL` to /etc/sudoers, or set poweroff to false"
+        )
+        raise BootstrapError(message, host=host, phase="probe")
 
 
 def choose_python(facts: HostFacts, wanted: Version, runtime: str, host: str = "") -> str:

@@ -1,5 +1,6 @@
 # Looks at a host and prints what it finds as key=value lines. POSIX sh; starts as few processes as it can.
-# Set before it: agent_dir (below the home), bundle (file name), bundle_id, want (3.12), explicit (or empty).
+# Set before it: agent_dir (below the home), bundle (file name), bundle_id, want (3.12), explicit (or empty),
+# ask_root (or empty).
 export LC_ALL=C
 printf 'lithops_probe=1\nhome=%s\nuser=%s\n' "$HOME" "${USER:-$(id -un)}"
 uid=$(id -u)
@@ -50,6 +51,11 @@ if [ -n "$explicit" ]; then
     path=$(command -v -- "$explicit") && full=$("$path" -V 2>&1) && printf 'explicit=%s %s\n' "${full#Python }" "$path"
 fi
 
+can_sudo() { command -v sudo > /dev/null && sudo -n true > /dev/null 2>&1 < /dev/null; }
+if [ -n "$ask_root" ]; then
+    if [ "$uid" = 0 ] || can_sudo; then echo root=1; fi
+fi
+
 case $alive$state in 1*\""$bundle_id"\"*)
     echo end=1
     exit 0
@@ -72,6 +78,6 @@ if [ -d /run/systemd/system ] && command -v systemd-run > /dev/null; then
     echo systemd=1
     [ -e "/var/lib/systemd/linger/${USER:-$(id -un)}" ] && echo linger=1
     [ -S "/run/user/$uid/systemd/private" ] && echo user_manager=1
-    [ "$uid" != 0 ] && command -v sudo > /dev/null && sudo -n true > /dev/null 2>&1 < /dev/null && echo sudo=1
+    [ "$uid" != 0 ] && can_sudo && echo sudo=1
 fi
 echo end=1

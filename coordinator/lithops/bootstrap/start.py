@@ -16,6 +16,7 @@ from lithops.bootstrap.probe import (
     Unit,
     Version,
     bundle_id,
+    check_power,
     choose_python,
     choose_unit,
     parse_probe,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 EXIT_BUSY = 75
 _NO_FOLDER, _NO_WRITE, _INCOMPLETE = 91, 92, 93
+_VANISHED = (2, _NO_FOLDER, _NO_WRITE)
+"""2 is Python's for a program that is not there."""
 _FREE_NEEDED = 8 << 20
 """Beside the bundle the agent unpacks a part of it and keeps its journal."""
 _TAIL = 2000
@@ -94,22 +97,50 @@ def ensure_agent(
     runtime: str = "python3",
     options: Sequence[str] = (),
     wanted: Version | None = None,
+    root: bool = False,
 ) -> AgentEndpoint:
     """Make sure that an agent of ``bundle`` runs on the host; ``options`` go to its ``start``.
 
-    Sends nothing when it runs already. Raises `PythonNotFound`, `HostNotWritable`, `HostDiskFull`,
-    `AgentBusy`, `BootstrapError`, or an error of the connection.
+    Sends nothing when it runs already. With ``root``, the login must have root's rights. What was put there
+    may vanish while it is used, because the time of an earlier agent is up: then all is done once more.
+
+    Raises `PythonNotFound`, `HostNotWritable`, `HostDiskFull`, `AgentBusy`, `BootstrapError`, or an error of
+    the connection.
     """
     wanted = wanted or sys.version_info[:2]
-    command, stdin = probe_command(bundle.name, wanted, runtime)
+    found = _ensure(connection, bundle, host, deadline, runtime, options, wanted, root)
+    if isinstance(found, AgentEndpoint):
+        return found
+    found = _ensure(connection, bundle, host, deadline, runtime, options, wanted, root)
+    if isinstance(found, AgentEndpoint):
+        return found
+    raise found
+
+
+def _ensure(
+    connection: Connection,
+    bundle: Bundle,
+    host: str,
+    deadline: Deadline,
+    runtime: str,
+    options: Sequence[str],
+    wanted: Version,
+    root: bool,
+) -> AgentEndpoint | HostError:
+    """Once: the agent, or the error when files vanished."""
+    command, stdin = probe_command(bundle.name, wanted, runtime, root=root)
     done = connection.run(command, stdin, deadline=deadline)
     text = done.stdout.decode("utf-8", "replace")
     facts = parse_probe(text or done.stderr.decode("utf-8", "replace"), host)
+    if root:
+        check_power(facts, host)
     python = choose_python(facts, wanted, runtime, host)
     if facts.agent is not None and facts.agent.get("bundle") == bundle_id(bundle.name):
         return _endpoint(facts.agent, python, facts, started=False, host=host)
     check_room(facts, bundle, host)
     done = _start(connection, facts, bundle, python, choose_unit(facts), options, deadline)
+    if done.returncode in _VANISHED:
+        return explain(done, facts, host)
     if done.returncode:
         raise explain(done, facts, host)
     return _endpoint(_last_json(done, host), python, facts, started=True, host=host)

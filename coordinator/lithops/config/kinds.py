@@ -88,6 +88,22 @@ class Flag:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FlagOrWord:
+    """True, False, or one word that means more than True."""
+
+    word: str
+
+    @property
+    def name(self) -> str:
+        return f"true, false or `{self.word}`"
+
+    def take(self, value: object) -> bool | str:
+        if isinstance(value, bool) or value == self.word:
+            return value if isinstance(value, bool) else self.word
+        raise Refused
+
+
+@dataclass(frozen=True, kw_only=True)
 class Whole:
     """An integer; `True` is none."""
 

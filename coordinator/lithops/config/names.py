@@ -7,6 +7,8 @@ from dataclasses import dataclass
 LOCALHOST = "localhost"
 STANDALONE = "standalone"
 SERVERLESS = "serverless"
+EXIT = "exit"
+"""What `standalone.auto_dismantle` may say beside true and false."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from lithops.config.kinds import (
     AUTO,
     Choice,
     Flag,
+    FlagOrWord,
     LogLevel,
     Names,
     Positive,
@@ -23,6 +24,7 @@ from lithops.config.kinds import (
     Whole,
 )
 from lithops.config.names import (
+    EXIT,
     LOCALHOST,
     PLANNED_BACKENDS,
     PLANNED_MONITORING,
@@ -162,9 +164,11 @@ STANDALONE_SECTION = Section(
         ),
         Key(
             name="auto_dismantle",
-            kind=Flag(),
+            kind=FlagOrWord(word=EXIT),
             default=True,
-            doc="End agents (and machines that were created) when a time-out below has passed.",
+            doc="End agents (and machines that were created) when a time-out below has passed. `false`: "
+            f"never; `{EXIT}`: also when the executor is closed, at the end of its `with` block or of the "
+            "program.",
         ),
         Key(
             name="soft_dismantle_timeout",
@@ -179,6 +183,26 @@ STANDALONE_SECTION = Section(
             default=3600,
             unit=SECONDS,
             doc="How long after the start of a job, even when it still runs.",
+        ),
+        Key(
+            name="keep_agent",
+            kind=Flag(),
+            default=False,
+            doc="Leave the agent's program on the host when it is dismantled, for a faster next start.",
+        ),
+        Key(
+            name="poweroff",
+            kind=Flag(),
+            default=False,
+            doc="Switch the hosts of `vm` off when they are dismantled, once no other user's agent runs "
+            "there. Needs root, or sudo without a password.",
+        ),
+        Key(
+            name="host_lost_timeout",
+            kind=Positive(),
+            default=360,
+            unit=SECONDS,
+            doc="How long a host may be silent until its unfinished calls run on another one.",
         ),
         Key(
             name="pull_runtime",

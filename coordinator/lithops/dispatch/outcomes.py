@@ -47,8 +47,11 @@ def _error(record: ResultRecord, body: bytes, host: str, name: str, timeout: Opt
     if record.status == Status.CANCELLED:
         return CallCancelled(f"{name}() was cancelled", **who)
     if record.status == Status.HARD_DISMANTLE:
+        why = text or "a job reached standalone.hard_dismantle_timeout"
         return HardDismantleTimeout(
-            f"{name}() was ended because its job reached standalone.hard_dismantle_timeout", **who
+            f"{name}() was ended with its host: {why}; "
+            "give jobs more time with it, or set standalone.auto_dismantle to false",
+            **who,
         )
     if record.status == Status.OUT_OF_MEMORY:
         return WorkerDied(

@@ -51,6 +51,9 @@ def test_the_defaults_are_those_of_the_issue() -> None:
         "auto_dismantle": True,
         "soft_dismantle_timeout": 300,
         "hard_dismantle_timeout": 3600,
+        "keep_agent": False,
+        "poweroff": False,
+        "host_lost_timeout": 360,
         "pull_runtime": False,
         "start_timeout": 300,
     }

@@ -23,7 +23,10 @@ HOST = NAMES | st.fixed_dictionaries(
 SHARED: dict[str, st.SearchStrategy[Any]] = {
     "runtime": NAMES,
     "exec_mode": st.sampled_from(["consume", "create", "reuse"]),
-    "auto_dismantle": FLAGS,
+    "auto_dismantle": FLAGS | st.just("exit"),
+    "keep_agent": FLAGS,
+    "poweroff": FLAGS,
+    "host_lost_timeout": NUMBERS,
     "soft_dismantle_timeout": NUMBERS,
     "hard_dismantle_timeout": NUMBERS,
     "pull_runtime": FLAGS,

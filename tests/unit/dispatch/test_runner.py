@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +191,12 @@ class RealMachine:
             opener=open_local(self._server.port),
             close=lambda: None,
         )
+
+    def find(self) -> Link:
+        return self.open()
+
+    def dismantle(self, ask: Callable[[Link, str], None]) -> None:
+        ask(self.open(), "remove")
 
     def close(self) -> None:
         self._server.shutdown()
