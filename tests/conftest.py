@@ -1,3 +1,19 @@
 """Fixtures that all tests share."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
 pytest_plugins = ["tests.testbed.fixtures"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests leave the home of whoever runs them alone; bundles that were built before are used."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        yield
