@@ -1,0 +1,311 @@
+"""What one host is to be told, in order: submissions, revocations, cancellations and releases.
+
+What was under way when the link broke is sent again, which the agent takes without harm. State is guarded
+by the session's lock; nothing is sent while it is held.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Union
+
+from lithops.backends.machine import Link
+from lithops.dispatch.client import AgentClient, Refused
+from lithops.errors import HostDiskFull, HostDraining, HostError
+from lithops_agent import protocol
+from lithops_agent.protocol import Problem
+
+if TYPE_CHECKING:
+    from lithops.dispatch.runner import HostRunner
+
+logger = logging.getLogger(__name__)
+
+_RELEASE_INTERVAL = 0.5
+"""Seconds that the release of a job waits for others to go along."""
+_BATCH_CALLS = 2000
+_BATCH_BYTES = 4 * 1024 * 1024
+"""A submission ends with the call that reaches one of these."""
+_SENT_UNASKED = 64 * 1024
+"""Bytes of blobs that are sent without asking whether they are there, which would take a round trip."""
+_TRIES = 4
+
+
+@dataclasses.dataclass(eq=False)
+class _Submit:
+    job: str
+    numbers: Sequence[int]
+    position: int = 0
+    """How many of the numbers the agent has."""
+    tried: bool = False
+    """Whether it was under way before, and may have arrived."""
+
+
+@dataclasses.dataclass(eq=False)
+class _Revoke:
+    job: str
+    count: int
+    tried: bool = False
+
+
+@dataclasses.dataclass(eq=False)
+class _Cancel:
+    job: str
+    numbers: Sequence[int]
+    tried: bool = False
+
+
+@dataclasses.dataclass(eq=False)
+class _Release:
+    jobs: list[str]
+    tried: bool = False
+
+
+_Item = Union[_Submit, _Revoke, _Cancel, _Release]
+
+
+class Sender:
+    """What a host is to be told, in order, and what it knows already."""
+
+    def __init__(self, runner: HostRunner) -> None:
+        self._runner = runner
+        self._session = runner.session
+        self._outbox: deque[_Item] = deque()
+        self._done_jobs: list[str] = []
+        self._done_at = 0.0
+        self._releasing: list[str] = []
+        self._known_jobs: set[str] = set()
+        self._known_blobs: set[str] = set()
+
+    # -- what is to be sent; under the session's lock --
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits to be sent, except that jobs may be forgotten."""
+        return not self._outbox
+
+    @property
+    def is_released(self) -> bool:
+        """Whether the agent has heard of all jobs that it may forget."""
+        return not self._done_jobs and not self._releasing
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether the host has not heard yet of calls that were cancelled."""
+        return any(isinstance(item, _Cancel) for item in self._outbox)
+
+    def submit(self, job: str, numbers: Sequence[int]) -> None:
+        """Submit calls."""
+        if job in self._done_jobs:
+            # Its calls had all ended, and now there are more; the agent has not forgotten it yet.
+            self._done_jobs.remove(job)
+            self._known_jobs.add(job)
+        self._outbox.append(_Submit(job, numbers))
+
+    def revoke(self, job: str, count: int) -> None:
+        """Ask for calls back."""
+        self._outbox.append(_Revoke(job, count))
+
+    def cancel(self, job: str, numbers: Sequence[int]) -> None:
+        """End calls; this goes first."""
+        self._outbox.appendleft(_Cancel(job, numbers))
+        self._runner.changed.notify_all()
+
+    def job_done(self, job: str) -> None:
+        """The program has been told of all calls of a job: the agent may forget it, in a while."""
+        if job in self._known_jobs and not self._session.options.nested:
+            self._known_jobs.discard(job)
+            if not self._done_jobs:
+                self._done_at = time.monotonic()
+            self._done_jobs.append(job)
+            self._runner.changed.notify_all()
+
+    def clear(self) -> None:
+        """Send none of it."""
+        self._outbox.clear()
+
+    def forget_agent(self) -> None:
+        """The agent is another one: it knows nothing, and nothing that was to be sent is for it."""
+        self.clear()
+        self._done_jobs.clear()
+        self._known_jobs.clear()
+        self._known_blobs.clear()
+
+    # -- the thread --
+
+    def run(self) -> None:
+        """Send what is there, and what comes, until the session is closed."""
+        runner = self._runner
+        while (link := runner.wait_for_link(lambda: bool(self._outbox or self._done_jobs))) is not None:
+            client = runner.client(link)
+            try:
+                while (item := self._next(link)) is not None:
+                    self._deliver(client, link, item)
+            except HostError as exc:
+                runner.broke(link, exc)
+            finally:
+                client.close()
+
+    def _next(self, link: Link) -> _Item | None:
+        """What is to be sent next; None when the link is another one now."""
+        with self._session.lock:
+            while not self._runner.is_off(link):
+                if self._outbox:
+                    return self._outbox[0]
+                left = None
+                if self._done_jobs:
+                    left = (
+                        0.0 if self._session.closing else self._done_at + _RELEASE_INTERVAL - time.monotonic()
+                    )
+                    if left <= 0:
+                        self._releasing, self._done_jobs = self._done_jobs, []
+                        return _Release(self._releasing)
+                self._runner.changed.wait(left)
+        return None
+
+    def _deliver(self, client: AgentClient, link: Link, item: _Item) -> None:
+        again, item.tried = item.tried, True
+        if isinstance(item, _Submit):
+            self._submit(client, link, item)
+        elif isinstance(item, _Revoke):
+            self._revoke(client, link, item, again)
+        elif isinstance(item, _Cancel):
+            self._cancel(client, item)
+        else:
+            self._release(client, item)
+        with self._session.lock:
+            # A cancellation may have come before it, and a loss of the host emptied the box.
+            if item in self._outbox:
+                self._outbox.remove(item)
+            self._runner.changed.notify_all()
+
+    def _revoke(self, client: AgentClient, link: Link, item: _Revoke, again: bool) -> None:
+        numbers: list[int] = []
+        if again:
+            # The answer was lost, so nobody knows what the host gave back. It is sent all that it has
+            # to have, and takes what it lacks.
+            held = self._session.calls_on(self._runner.name, item.job)
+            self._submit(client, link, _Submit(item.job, held))
+        else:
+            try:
+                numbers = client.revoke(item.job, item.count)
+            except Refused as exc:
+                logger.debug("host %s gives no calls back: %s", self._runner.name, exc)
+        self._session.calls_revoked(self._runner.name, item.job, numbers)
+
+    def _cancel(self, client: AgentClient, item: _Cancel) -> None:
+        try:
+            client.cancel(item.job, item.numbers)
+        except Refused as exc:
+            # Their futures have ended; whatever the host does with them is not missed here.
+            logger.debug("host %s does not cancel: %s", self._runner.name, exc)
+
+    def _release(self, client: AgentClient, item: _Release) -> None:
+        try:
+            client.release(item.jobs)
+        except Refused as exc:
+            logger.debug("host %s does not release jobs: %s", self._runner.name, exc)
+        except HostError:
+            with self._session.lock:
+                again = [job for job in self._releasing if self._session.job_state(job) is None]
+                self._done_jobs[:0] = again
+            raise
+        finally:
+            with self._session.lock:
+                self._releasing = []
+
+    # -- submissions --
+
+    def _submit(self, client: AgentClient, link: Link, item: _Submit) -> None:
+        name, failures = self._runner.name, 0
+        while True:
+            calls, position = self._batch(item)
+            if not calls:
+                return
+            numbers = [number for number, _ in calls]
+            try:
+                self._submit_batch(client, link, item.job, calls)
+            except Refused as exc:
+                if exc.kind == Problem.DRAINING:
+                    message = "it is being dismantled and takes no more calls"
+                    raise HostDraining(message, host=name, phase="submit") from exc
+                failures += 1
+                if exc.kind in (Problem.MISSING_BLOBS, Problem.UNKNOWN_JOB) and failures < _TRIES:
+                    self._agent_forgot(item)
+                    continue
+                self._session.calls_refused(name, item.job, numbers, exc)
+            except HostDiskFull as exc:
+                self._session.calls_refused(name, item.job, numbers, exc)
+            else:
+                failures = 0
+            item.position = position
+
+    def _batch(self, item: _Submit) -> tuple[list[tuple[int, bytes]], int]:
+        """The next calls that have not ended, with their data, and the position after them."""
+        with self._session.lock:
+            state = self._session.job_state(item.job)
+            payloads = {} if state is None else state.payloads
+            calls: list[tuple[int, bytes]] = []
+            size, position = 0, item.position
+            while position < len(item.numbers) and len(calls) < _BATCH_CALLS and size < _BATCH_BYTES:
+                number = item.numbers[position]
+                position += 1
+                payload = payloads.get(number)
+                if payload is not None:
+                    calls.append((number, payload))
+                    size += len(payload)
+            return calls, position
+
+    def _submit_batch(
+        self, client: AgentClient, link: Link, job: str, calls: Sequence[tuple[int, bytes]]
+    ) -> None:
+        pieces, blobs = self._head(client, job, link)
+        # Before, not after: the first results may be here before the answer is.
+        self._session.calls_sent(job, [number for number, _ in calls])
+        client.submit([*pieces, *protocol.calls_frame(job, calls)])
+        with self._session.lock:
+            self._known_jobs.add(job)
+            self._known_blobs.update(blobs)
+            if self._session.is_released(job):
+                # It was while these calls were on their way.
+                self.job_done(job)
+
+    def _head(self, client: AgentClient, job: str, link: Link) -> tuple[list[bytes], list[str]]:
+        """The frames that have to come before the calls: the job, and blobs that are not there yet."""
+        with self._session.lock:
+            state = self._session.job_state(job)
+            if state is None or job in self._known_jobs:
+                return [], []
+            spec = state.spec(link, self._session.session_id, self._session.options)
+            blobs = [state.job.function, *([state.job.modules] if state.job.modules else [])]
+            missing = [blob for blob in blobs if blob.sha256 not in self._known_blobs]
+        head = protocol.frame_head(spec.to_json(), 0)
+        if sum(len(blob.data) for blob in missing) > _SENT_UNASKED:
+            lacking = _blobs_lacking(client, head)
+            missing = [blob for blob in missing if blob.sha256 in lacking]
+        pieces: list[bytes] = []
+        for blob in missing:
+            pieces += protocol.blob_frame(blob.sha256, blob.data)
+        return [*pieces, head], [blob.sha256 for blob in blobs]
+
+    def _agent_forgot(self, item: _Submit) -> None:
+        """The agent lacks the job or its blobs: it is told again of all that it has to have."""
+        with self._session.lock:
+            if item.job in self._known_jobs:
+                item.numbers, item.position = self._session.calls_on(self._runner.name, item.job), 0
+            self._known_jobs.discard(item.job)
+            self._known_blobs.clear()
+
+
+def _blobs_lacking(client: AgentClient, job_frame: bytes) -> frozenset[str]:
+    """Tell an agent of a job; the hashes of the blobs that it lacks. An earlier script may have left some."""
+    try:
+        client.submit([job_frame])
+    except Refused as exc:
+        if exc.kind != Problem.MISSING_BLOBS:
+            raise
+        return frozenset(exc.details["missing"])
+    return frozenset()
