@@ -7,7 +7,6 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +70,8 @@ def ran(host: Host) -> list[int]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "work"
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "work"
 
 
 def collected(job_key: str, config: dict[str, Any]) -> list[int]:
