@@ -411,6 +411,8 @@ class Pool:
         """Do what the scheduler wants until it wants nothing more."""
         for _ in range(8):
             self._plan_again = False
+            if self._scheduler.has_suspects:
+                self._recorder.settle()
             # What can't be recorded is kept in memory: nothing more is begun meanwhile.
             self._carry_out(self._scheduler.plan(self._clock(), begins=not self._recorder.is_stuck))
             if not self._plan_again:

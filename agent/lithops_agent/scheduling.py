@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Union
 
 from lithops_agent.protocol import Status
+from lithops_agent.suspects import Suspects
 
 _AHEAD = 0.02
 """Seconds of work that are queued at a worker ahead of time, so that it never waits for the agent."""
@@ -147,6 +148,7 @@ class Scheduler:
         # By depth, the jobs without any worker, the longest unserved first: a decision must not take longer
         # for each job that waits. An entry may be outdated, which `_first_unserved` notices.
         self._unserved: dict[int, list[tuple[float, int, _Job]]] = {}
+        self._suspects = Suspects()
 
     # -- what happened --
 
@@ -179,11 +181,15 @@ class Scheduler:
         the agent ended. It may be they that end it, so there is a limit.
         """
         doomed = {n: crashes for n, (_, crashes) in interrupted.items() if crashes >= _CRASH_LIMIT}
-        left = [number for number in numbers if number not in doomed]
+        suspects = [n for n, (_, crashes) in interrupted.items() if crashes == _CRASH_LIMIT - 1]
+        apart = {*doomed, *suspects}
+        left = [number for number in numbers if number not in apart]
         self.calls_added(job, left, depth=depth, timeout=timeout, retries=retries)
         j = self._jobs[job]
         for number, (attempt, crashes) in interrupted.items():
             j.attempts[number], j.excused[number] = attempt, crashes
+        for number in suspects:
+            self._suspects.add(job, number)
         why = "the agent of the host was killed {} times while this call ran"
         actions: list[Action] = [
             self._fail(j, number, Status.WORKER_DIED, why.format(crashes))
@@ -198,6 +204,7 @@ class Scheduler:
             self._kill(w, Status.CANCELLED) for w in self._of(job) if w.killed_for is None and not w.retired
         ]
         self._jobs.pop(job, None)
+        self._suspects.forget(job)
         return actions
 
     def call_ended(self, worker: int, number: int, now: float) -> str | None:
@@ -214,6 +221,7 @@ class Scheduler:
         job.barren = 0
         job.attempts.pop(number, None)
         job.excused.pop(number, None)
+        self._suspects.over(job.job, number)
         w.begun_any = True
         w.head_at = now
         return job.job if self._knows(job) else None
@@ -294,6 +302,7 @@ class Scheduler:
         if waiting:
             gone = frozenset(waiting)
             j.backlog = deque(n for n in j.backlog if n not in gone)
+        waiting += self._suspects.drop(job, chosen)
         actions: list[Action] = [self._fail(j, n, status, _BEFORE) for n in waiting]
         for w in self._of(job):
             if w.job is not j:
@@ -321,6 +330,8 @@ class Scheduler:
         if j is None:
             return []
         given = [j.backlog.pop() for _ in range(min(count, len(j.backlog)))]
+        for number in given:
+            self._suspects.over(job, number)
         self._prune(j)
         return given
 
@@ -328,7 +339,7 @@ class Scheduler:
 
     def waiting(self) -> dict[str, int]:
         """How many calls of each job have not begun."""
-        counts = {job.job: len(job.backlog) for job in self._jobs.values()}
+        counts = {job.job: len(job.backlog) + self._suspects.count(job.job) for job in self._jobs.values()}
         for w in self._workers.values():
             if w.job.job in counts:
                 counts[w.job.job] += max(len(w.queue) - 1, 0)
@@ -344,7 +355,13 @@ class Scheduler:
 
     def is_busy(self) -> bool:
         """Whether any call waits or runs."""
-        return any(w.queue for w in self._workers.values()) or any(job.backlog for job in self._jobs.values())
+        waits = self.has_suspects or any(job.backlog for job in self._jobs.values())
+        return waits or any(w.queue for w in self._workers.values())
+
+    @property
+    def has_suspects(self) -> bool:
+        """Whether calls wait that must not run before the end of another one was recorded."""
+        return self._suspects.any_wait
 
     def next_wakeup(self, now: float) -> float | None:
         """Seconds until `plan` must be asked again though nothing happened; None: not needed."""
@@ -372,6 +389,8 @@ class Scheduler:
         """
         actions: list[Action] = []
         self._time_out(now, actions)
+        if begins:
+            self._try_suspect()
         for depth in sorted({*self._unserved, *(w.job.depth for w in self._workers.values())}):
             if begins:
                 self._feed(depth, now, actions)
@@ -379,6 +398,14 @@ class Scheduler:
             if begins:
                 self._grow(depth, now, actions)
         return actions
+
+    def _try_suspect(self) -> None:
+        found = self._suspects.next()
+        if found is not None:
+            name, number = found
+            job = self._jobs[name]
+            job.backlog.appendleft(number)
+            self._note_unserved(job)
 
     def _time_out(self, now: float, actions: list[Action]) -> None:
         for w in self._workers.values():
@@ -521,10 +548,16 @@ class Scheduler:
     def _fail(self, job: _Job, number: int, status: Status, why: str) -> Fail:
         job.attempts.pop(number, None)
         job.excused.pop(number, None)
+        self._suspects.over(job.job, number)
         return Fail(job.job, number, status, why)
 
     def _prune(self, job: _Job) -> None:
-        if self._knows(job) and not job.backlog and not self._of(job.job):
+        if (
+            self._knows(job)
+            and not job.backlog
+            and not self._of(job.job)
+            and not self._suspects.count(job.job)
+        ):
             del self._jobs[job.job]
 
     def _barren(self, w: _Worker, how: str) -> list[Fail | None]:

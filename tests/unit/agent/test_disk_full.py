@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from lithops_agent import ballast as ballast_module
 from lithops_agent.ballast import BALLAST_SIZE, Ballast
 from lithops_agent.journal import Ended, Journal
 from lithops_agent.recorder import Recorder
@@ -26,7 +25,7 @@ class Disk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.free = 1 << 40
-        monkeypatch.setattr(ballast_module.os, "statvfs", self._statvfs)
+        monkeypatch.setattr(os, "statvfs", self._statvfs)
 
     def _statvfs(self, path: Any) -> os.statvfs_result:
         return os.statvfs_result((4096, 4096, 1 << 30, self.free // 4096, self.free // 4096, 0, 0, 0, 0, 255))

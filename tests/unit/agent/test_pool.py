@@ -170,8 +170,11 @@ def test_a_call_whose_worker_died_is_run_again_if_it_may(shop: Workshop, tmp_pat
     results = shop.wait(job)
     assert results.value() == "survived"
     assert results.stat()["attempt"] == 2
-    results = shop.run(functions.leave, "exit 3", retries=2)
+    marker = tmp_path / "attempts"
+    results = shop.run(functions.die, str(marker), retries=2)
     assert results.status() == Status.WORKER_DIED
+    assert "SIGKILL" in results.why()
+    assert marker.read_text() == "xxx"
 
 
 def test_a_call_is_killed_at_its_timeout_with_all_it_started(shop: Workshop, tmp_path: Path) -> None:

@@ -126,10 +126,66 @@ def test_an_agent_that_was_killed_goes_on_from_its_journal(tmp_path: Path) -> No
         go.touch()
         again = shop.wait(spec_of(shop, slow))
         assert [again.value(number) for number in range(10)] == ["it came"] * 10
+        assert again.stat(0)["attempt"] == 2
+        assert again.stat(9)["attempt"] == 1, "it had not begun"
         kept = shop.wait(spec_of(shop, quick))
         assert [kept.value(number) for number in range(20)] == [2 * number for number in range(20)]
     finally:
         shop.close()
+
+
+SURVIVOR = """
+import sys, time
+from pathlib import Path
+from tests.unit.agent.pools import Workshop
+shop = Workshop(Path(sys.argv[1]))
+shop.pool.start()
+job = next(spec for spec in shop.journal.specs())
+shop.wait(job)
+shop.close()
+"""
+
+
+def test_a_call_that_kills_the_agent_does_so_three_times_and_no_more(tmp_path: Path) -> None:
+    folder = tmp_path / "agent"
+    shop = Workshop(folder)
+    job = shop.add(functions.kill_the_agent_if, [(n == 1,) for n in range(40)])
+    shop.close()
+    command = [sys.executable, "-c", SURVIVOR, str(folder)]
+    codes = []
+    while 0 not in codes:
+        agent = subprocess.run(command, cwd=Path(__file__).parents[3], timeout=PATIENCE, check=False)
+        codes.append(agent.returncode)
+        assert len(codes) <= 4, "it kills one agent after the other"
+    assert codes == [-signal.SIGKILL] * 3 + [0]
+    shop = Workshop(folder)
+    results = shop.wait(job)
+    shop.close()
+    assert results.status(1) == Status.WORKER_DIED
+    assert "was killed 3 times while this call ran" in results.why(1)
+    assert {results.value(number) for number in range(40) if number != 1} == {"fine"}
+
+
+def test_what_was_printed_and_noted_by_workers_goes_with_them(shop: Workshop) -> None:
+    assert shop.run(functions.double, 1).value() == 2
+    work = shop.folder / "work"
+    within(10, lambda: not list((work / "notes").iterdir()) and not list((work / "logs").iterdir()))
+
+
+def test_an_end_in_peace_is_no_crash(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    go = tmp_path / "go"
+    for attempt in range(1, 6):
+        shop = Workshop(tmp_path / "agent")
+        if attempt == 1:
+            job = shop.add(functions.wait_for, [(str(go), str(begun))])
+        shop.pool.start()
+        within(10, begun.exists)
+        if attempt == 5:
+            go.touch()
+            assert shop.wait(job).stat()["attempt"] == 5
+        shop.close()
+        begun.unlink()
 
 
 def spec_of(shop: Workshop, job: str) -> JobSpec:
