@@ -28,6 +28,7 @@ def open_session(settings: Settings, executor_id: str) -> RemoteSession:
         depth=int(os.environ.get("LITHOPS_WORKER_DEPTH", "1")) if nested else 0,
         nested=nested,
         start_timeout=standalone.start_timeout,
+        lost_after=standalone.host_lost_timeout,
     )
     if agent_home:
         ledger: Ledger | NoLedger = NoLedger()

@@ -236,10 +236,9 @@ class HostRunner:
             if isinstance(trouble, HostDraining) and self.session.any_ready():
                 self._give_up(trouble)
                 return False
-            limit = options.lost_after if self.session.any_ready() else options.last_lost_after
             # An agent that answered before and refuses now may be about to be started again.
             retryable = self._known and (trouble.retryable or isinstance(trouble, AgentError))
-            pause = self._patience.failed(time.monotonic(), limit) if retryable else None
+            pause = self._patience.failed(time.monotonic(), options.lost_after) if retryable else None
             if pause is None:
                 self._give_up(trouble)
                 return False
@@ -254,7 +253,6 @@ class HostRunner:
         client = self.client(link)
         try:
             info = client.info()
-            held = {key: client.holdings(key) for key in self.session.sought()}
         except BaseException:
             link.close()
             raise
@@ -274,8 +272,8 @@ class HostRunner:
                 # The journal of the old one is gone, and with it all that was handed to it.
                 self.adoption.fail(HostLost("its agent is a new one and has no calls", host=self.name))
             self._link, self._known, self._trouble = link, True, None
-            for key, numbers in held.items():
-                self.session.calls_found(self.name, key, numbers)
+            for key in self.session.sought(self.name):
+                self.sender.find(key)
             self.session.host_ready(self.name, link.processes or int(info["processes"]), empty=replaced)
         return link
 

@@ -64,7 +64,13 @@ class _Release:
     tried: bool = False
 
 
-_Item = Union[_Submit, _Revoke, _Cancel, _Release]
+@dataclasses.dataclass(eq=False)
+class _Find:
+    job: str
+    tried: bool = False
+
+
+_Item = Union[_Submit, _Revoke, _Cancel, _Release, _Find]
 
 
 class Sender:
@@ -108,6 +114,11 @@ class Sender:
     def revoke(self, job: str, count: int) -> None:
         """Ask for calls back."""
         self._outbox.append(_Revoke(job, count))
+
+    def find(self, job: str) -> None:
+        """Ask which calls of a job the host has; this goes before calls are sent."""
+        self._outbox.appendleft(_Find(job))
+        self._runner.changed.notify_all()
 
     def cancel(self, job: str, numbers: Sequence[int]) -> None:
         """End calls; this goes first."""
@@ -174,6 +185,8 @@ class Sender:
             self._revoke(client, link, item, again)
         elif isinstance(item, _Cancel):
             self._cancel(client, item)
+        elif isinstance(item, _Find):
+            self._find(client, item)
         else:
             self._release(client, item)
         with self._session.lock:
@@ -202,6 +215,19 @@ class Sender:
         except Refused as exc:
             # Their futures have ended; whatever the host does with them is not missed here.
             logger.debug("host %s does not cancel: %s", self._runner.name, exc)
+
+    def _find(self, client: AgentClient, item: _Find) -> None:
+        try:
+            numbers = client.holdings(item.job)
+        except Refused as exc:
+            logger.debug("host %s does not tell what it has: %s", self._runner.name, exc)
+            numbers = []
+        with self._session.lock:
+            # Unless that host was asked again meanwhile because it has another agent.
+            if item in self._outbox:
+                if numbers:
+                    self._known_jobs.add(item.job)
+                self._session.calls_found(self._runner.name, item.job, numbers)
 
     def _release(self, client: AgentClient, item: _Release) -> None:
         try:

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 _CANCEL_PATIENCE = 1.5
 """Seconds that closing waits for the hosts to have heard of cancelled calls."""
 _DISMANTLED_AT_ONCE = 16
+_NOTE_INTERVAL = 5.0
+"""Seconds after which it is noted again when the agent of a host means to end."""
 _KEPT_JOBS = 100
 """Jobs that the program has seen the end of and that can still be continued by another process."""
 _TRY_AGAIN_AFTER = 60.0
@@ -46,8 +48,7 @@ class SessionOptions:
     ``ending`` is what dismantling means on its hosts: see `JobSpec`.
     ``nested``: this process is itself a worker of the agent; then results are never acknowledged,
     because the futures may be returned to the caller of the function, who collects them.
-    ``lost_after``: how long a host that was ready is tried again before it counts as lost, when another
-    one is ready; ``last_lost_after``: the same for the last host, where nothing is gained by haste.
+    ``lost_after``: how long a host that was ready is tried again before it counts as lost.
     """
 
     soft_timeout: float | None
@@ -56,8 +57,7 @@ class SessionOptions:
     depth: int = 0
     nested: bool = False
     start_timeout: float = 300.0
-    lost_after: float = 5.0
-    last_lost_after: float = 600.0
+    lost_after: float = 360.0
 
 
 @dataclasses.dataclass
@@ -110,6 +110,8 @@ class RemoteSession:
         """Jobs of an earlier process: the hosts that have not told yet which calls they have."""
         self._seen: deque[str] = deque()
         self._released: set[str] = set()
+        self._heard: dict[str, tuple[str, float]] = {}
+        """The agent of each host, and when it was noted."""
         self._clock = clock
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
@@ -188,11 +190,16 @@ class RemoteSession:
                 if mine:
                     self._jobs[key] = JobState(spooled.job, key, mine, payloads)
                     self._assignment.calls_sought(key, list(mine))
-                    self._searches[key] = set(self._runners)
             for host, agent_id in self._ledger.agents().items():
                 if host in self._runners:
                     self._runners[host].expect(agent_id)
             self._wake_hosts()
+            asked = [runner for runner in self._runners.values() if runner.in_use]
+            for key in jobs:
+                if key in self._jobs:
+                    self._searches[key] = {runner.name for runner in asked}
+                    for runner in asked:
+                        runner.sender.find(key)
 
     def job_seen(self, job_key: str) -> None:
         """The program has been told how all calls of a job ended."""
@@ -217,6 +224,8 @@ class RemoteSession:
         self._tell(ended)
         with ThreadPoolExecutor(_DISMANTLED_AT_ONCE) as pool:
             failures = [error for error in pool.map(_dismantle, self._runners.values()) if error is not None]
+        for name in self._runners.keys() - {error.host for error in failures}:
+            self._ledger.host_ended(name)
         if failures:
             told = "; ".join(str(error) for error in failures)
             names = ", ".join(error.host for error in failures)
@@ -244,7 +253,6 @@ class RemoteSession:
         with self.lock:
             self._errors.pop(name, None)
             self._act(self._assignment.host_ready(name, slots, empty=empty))
-            self._end_search(name)
 
     def host_failed(self, name: str, error: HostError) -> None:
         """A host can't be used, or is lost for good."""
@@ -255,7 +263,8 @@ class RemoteSession:
             if others:
                 logger.warning("%s; going on with %d other host(s)", error, others)
             self._act(self._assignment.host_lost(name))
-            self._end_search(name)
+            for key in list(self._searches):
+                self.calls_found(name, key, [])
 
     def results_came(self, name: str, came: Iterable[tuple[ResultRecord, bytes]]) -> None:
         """Results, with their bodies."""
@@ -314,15 +323,31 @@ class RemoteSession:
         with self.lock:
             self._act(self._assignment.calls_revoked(name, key, numbers))
 
-    def sought(self) -> list[str]:
-        """Jobs of which hosts have to tell what they have."""
+    def sought(self, name: str) -> list[str]:
+        """Jobs of an earlier process of which a host has not told yet what it has."""
         with self.lock:
-            return list(self._searches)
+            return [key for key, hosts in self._searches.items() if name in hosts]
 
     def calls_found(self, name: str, key: str, numbers: list[int]) -> None:
-        """A host has these calls of a job, or their results."""
+        """A host has these calls of a job, or their results, and no others."""
         with self.lock:
             self._assignment.calls_found(name, key, numbers)
+            hosts = self._searches.get(key)
+            if hosts is None:
+                return
+            hosts.discard(name)
+            if not hosts:
+                del self._searches[key]
+                self._act(self._assignment.search_ended(key))
+
+    def host_heard(self, name: str, agent_id: str, ends_in: float | None) -> None:
+        """An agent is there, and means to end in so many seconds; None: never."""
+        with self.lock:
+            now = self._clock()
+            noted = self._heard.get(name)
+            if noted is None or noted[0] != agent_id or now - noted[1] >= _NOTE_INTERVAL:
+                self._heard[name] = (agent_id, now)
+                self._ledger.host_used(name, agent_id, ends_in)
 
     def is_released(self, key: str) -> bool:
         """Whether nobody will ask for the results of a job."""
@@ -401,14 +426,6 @@ class RemoteSession:
         if key in self._seen:
             self._seen.remove(key)
 
-    def _end_search(self, host: str) -> None:
-        """A host has told which calls it has, or can't."""
-        for key, hosts in list(self._searches.items()):
-            hosts.discard(host)
-            if not hosts:
-                del self._searches[key]
-                self._act(self._assignment.search_ended(key))
-
     def _cancel_all(self) -> list[tuple[ResponseFuture, Outcome]]:
         """Note that all calls have ended, because the hosts are dismantled."""
         ended = []
@@ -439,6 +456,8 @@ class RemoteSession:
 
     def _give_up(self, action: GiveUp) -> None:
         error = self._why_no_host()
+        if isinstance(error, HostLost):
+            error = error.with_job(action.job)
         ended = []
         for number in action.numbers:
             future = self._end(action.job, number)
