@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,12 @@ _WARM_CALLS = 300
 _MAP_CALLS = 10_000
 _MEMORY_CALLS = 100_000
 _MEMORY_SIZE = 1024
+_MILLION = 1_000_000
+_SHRINK_TIMEOUT = 300
+_REST = 3.0
+"""Seconds after which workers without a call have ended."""
+_SPARE = 6_000_000
+"""Bytes of the journal that may stay allocated for the next job."""
 _TIMEOUT = 300
 _SCRIPT = Path(__file__).with_name("script.py")
 
@@ -157,3 +164,62 @@ def client_memory(client: Client) -> Figure:
         reference=f"in {measured['seconds']:.1f} s; "
         f"at the end {measured['end'] / _MEMORY_CALLS:,.0f} B a call",
     )  # fmt: skip
+
+
+def million(client: Client) -> list[Figure]:
+    """A job of 1,000,000 calls that do nothing: how long, and what it leaves behind on the host."""
+    host = client.host
+    client.run("first")
+    time.sleep(_REST)
+    journal, memory = _journal_size(host), host.memory()["rss"]
+    with _Watch(host) as watch:
+        took = client.run("many", _MILLION)["seconds"]
+        deadline = time.monotonic() + _SHRINK_TIMEOUT
+        meanwhile = client.run("warm", _WARM_CALLS)["seconds"]
+        shrunk = seconds(lambda: _wait_until_small(host, journal + _SPARE, deadline))
+    time.sleep(_REST)
+    after = host.memory()["rss"]
+    return [
+        Figure(what="map of 1,000,000 no-ops", values=[_MILLION / took], unit="calls/s",
+               reference=f"in {took:.0f} s"),
+        Figure(what="  journal on the host, at its largest", values=[watch.largest / 1e6], unit="MB"),
+        Figure(what="  journal, once the job was released", values=[_journal_size(host) / 1e6], unit="MB",
+               must=(journal + _SPARE) / 1e6,
+               reference=f"before: {journal / 1e6:.1f} MB; {shrunk:.1f} s after the calls below"),
+        Figure(what="  the slowest warm call meanwhile", values=[max(meanwhile) * 1000], unit="ms",
+               reference=f"median {statistics.median(meanwhile) * 1000:.1f} ms"),
+        Figure(what="  agent, all processes, afterwards", values=[after / 1e6], unit="MB",
+               reference=f"before: {memory / 1e6:.0f} MB"),
+    ]  # fmt: skip
+
+
+class _Watch:
+    """Looks at the size of a host's journal again and again."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self.largest = 0
+
+    def __enter__(self) -> _Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.2):
+            self.largest = max(self.largest, _journal_size(self._host))
+
+
+def _journal_size(host: Host) -> int:
+    folder = host.hardware.disk.hold(f"/home/{host.user}/.lithops/agent/work")
+    return sum(path.stat().st_size for path in folder.glob("journal.db*"))
+
+
+def _wait_until_small(host: Host, size: int, deadline: float) -> None:
+    while _journal_size(host) > size and time.monotonic() < deadline:
+        time.sleep(0.1)
