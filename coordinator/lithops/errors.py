@@ -124,9 +124,27 @@ class AgentBusy(AgentError):
 
 
 class HostLost(HostError):
-    """The host was ready, then could not be reached any more."""
+    """The host was ready, then could not be reached any more; ``job_id`` is the job that fails with it."""
 
     retryable = True
+
+    def __init__(self, message: str, *, host: str = "", phase: str = "", job_id: str = "") -> None:
+        super().__init__(message, host=host, phase=phase)
+        self.job_id = job_id
+
+    def with_job(self, job_id: str) -> HostLost:
+        """The same for a job that no host is left for."""
+        error = type(self)(self.args[0], host=self.host, phase=self.phase, job_id=job_id)
+        error.__cause__ = self.__cause__
+        return error
+
+    def __reduce__(self) -> tuple[object, ...]:
+        who = {"host": self.host, "phase": self.phase, "job_id": self.job_id}
+        return _rebuild, (type(self), self.args[0], who)
+
+    def __str__(self) -> str:
+        job = f"job {self.job_id} can't go on: " if self.job_id else ""
+        return f"{job}{super().__str__()}"
 
 
 class HostDraining(HostLost):
