@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lithops.backends.machine import Machine
     from lithops.config.settings import Settings
     from lithops.dispatch.session import RemoteSession
 
@@ -31,14 +33,25 @@ def open_session(settings: Settings, executor_id: str) -> RemoteSession:
         lost_after=standalone.host_lost_timeout,
     )
     if agent_home:
-        ledger: Ledger | NoLedger = NoLedger()
-    else:
-        ledger = Ledger(executor_id, settings.backend_name, without_secrets(settings.config))
-    if isinstance(settings.backend, LocalhostSettings):
-        from lithops.backends.localhost import LocalMachine, SameHost
+        from lithops.backends.localhost import SameHost
 
-        local = SameHost(str(agent_home)) if nested else LocalMachine(settings.backend, standalone)
-        return RemoteSession([local], executor_id, options, ledger)
+        there = [SameHost(agent_home)] if nested else machines_of(settings)
+        return RemoteSession(there, executor_id, options, NoLedger())
+    from lithops import overdue
+
+    overdue.watch_once()
+    ledger = Ledger(executor_id, settings.backend_name, without_secrets(settings.config))
+    return RemoteSession(machines_of(settings), executor_id, options, ledger)
+
+
+def machines_of(settings: Settings) -> Sequence[Machine]:
+    """The hosts of a configuration. Nothing is connected."""
+    from lithops.config.settings import LocalhostSettings
+
+    if isinstance(settings.backend, LocalhostSettings):
+        from lithops.backends.localhost import LocalMachine
+
+        return [LocalMachine(settings.backend, settings.standalone)]
     from lithops.backends import vm
 
-    return RemoteSession(vm.machines(settings.backend, standalone), executor_id, options, ledger)
+    return vm.machines(settings.backend, settings.standalone)

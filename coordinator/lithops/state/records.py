@@ -197,6 +197,11 @@ class Records:
         query = "SELECT * FROM hosts WHERE ended_at IS NULL AND deadline_at + ? <= ?"
         return [_host(row) for row in self._do(query, grace, now)]
 
+    def has_unreleased_jobs(self, host: str) -> bool:
+        """Whether a job whose results may be asked for was run on a host."""
+        jobs = "SELECT 1 FROM placements JOIN jobs USING(executor_id)"
+        return bool(self._do(f"{jobs} WHERE host=? AND released_at IS NULL LIMIT 1", host))
+
     # -- the rest --
 
     def forget_old(self, now: float) -> list[str]:
