@@ -58,6 +58,8 @@ class Ballast:
     def refuse_when_spent(self) -> None:
         """Raise OSError with ENOSPC if what is left is for what `spend_on` writes."""
         if self.is_spent:
+            self.refill()
+        if self.is_spent:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path.parent))
 
     def _drop(self) -> bool:

@@ -228,9 +228,11 @@ class Journal:
     def agent_ended(self, is_crash: bool) -> None:
         """All workers are gone: count that for the calls which they had begun, by their notes."""
         folder = self._folder / "notes"
-        with self._lock:
-            self._ballast.spend_on(lambda: count_interrupted(self._db, folder, is_crash))
-        delete_notes(folder)
+        try:
+            with self._lock:
+                self._ballast.spend_on(lambda: count_interrupted(self._db, folder, is_crash))
+        finally:
+            delete_notes(folder)
 
     # -- results --
 

@@ -131,10 +131,9 @@ class Pool:
         try:
             self._journal.agent_ended(is_crash)
         except OSError as exc:
+            # They run again all the same; how often they were begun is not known then.
             if not is_disk_full(exc):
                 raise
-            # They run again all the same; it is not known how often they did.
-            traceback.print_exc()
 
     def _heed(self, spec: JobSpec) -> None:
         """An agent outlives the configuration that it was started with: the newest job counts."""

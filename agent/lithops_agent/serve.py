@@ -220,7 +220,7 @@ def _compose(
         fence=fence.Outpost(str(home), options.unit, _program(), clock),
         clock=clock,
     )
-    agent.start()
+    # Before any call runs: what can't be written ends the process, and that is not the fault of a call.
     state.write(
         {
             "port": port,
@@ -232,6 +232,7 @@ def _compose(
             "boot_id": boot_id(),
         }
     )
+    agent.start()
     return create_app(agent, token)
 
 

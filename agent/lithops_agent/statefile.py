@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import IO, Any
 
+from lithops_agent.disk import is_disk_full
 from lithops_agent.instants import boot_id as boot_id
 
 EXIT_FAILED = 1
@@ -41,11 +42,20 @@ class StateFile:
             return 0
 
     def write(self, state: dict[str, Any]) -> None:
-        """Replace the file."""
+        """Replace the file; on a full disk, what is in it, so that an agent that was killed comes back."""
+        text = json.dumps(state)
         temporary = self.path.with_name(f"agent.json.{os.getpid()}")
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(state, file)
-        temporary.replace(self.path)
+        try:
+            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(text)
+            temporary.replace(self.path)
+        except OSError as exc:
+            temporary.unlink(missing_ok=True)
+            if not is_disk_full(exc) or not self.path.exists():
+                raise
+            with open(self.path, "r+") as file:
+                file.write(text)
+                file.truncate()
 
     def remove(self) -> None:
         """Delete the file: nobody listens any more."""

@@ -7,6 +7,7 @@ import socket
 import time
 
 MARKS = "/tmp/lithops-test-marks"
+GO = "/tmp/lithops-test-go"
 
 
 def mark(number: int, seconds: float) -> int:
@@ -28,3 +29,11 @@ def bytes_of(size: int, seconds: float = 0.0) -> bytes:
     """A result of this size."""
     time.sleep(seconds)
     return os.urandom(size)
+
+
+def marked(number: int, size: int) -> bytes:
+    """A call that leaves a mark, waits for the file GO, and has a result of this size and its number."""
+    mark(number, 0)
+    while not os.path.exists(GO):
+        time.sleep(0.01)
+    return number.to_bytes(4, "big") + os.urandom(size)

@@ -14,7 +14,7 @@ from lithops_agent.ballast import BALLAST_SIZE, Ballast
 from lithops_agent.journal import Ended, Journal
 from lithops_agent.recorder import Recorder
 from tests.unit.agent import functions
-from tests.unit.agent.journals import ended, files, job, large, numbers, small, tidy
+from tests.unit.agent.journals import ended, files, job, large, numbers, small
 from tests.unit.agent.pools import Workshop, within
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -52,9 +52,10 @@ def fails(times: int) -> Any:
 # ---- the ballast ------------------------------------------------------------------------------------
 
 
-def test_the_ballast_is_spent_on_the_first_write_that_finds_no_space(tmp_path: Path) -> None:
+def test_the_ballast_is_spent_on_the_first_write_that_finds_no_space(tmp_path: Path, disk: Disk) -> None:
     path = tmp_path / "ballast"
     ballast = Ballast(path)
+    disk.free = 0
     assert path.stat().st_size == path.stat().st_blocks * 512 == BALLAST_SIZE
     assert ballast.spend_on(fails(1)) == "written"
     assert not path.exists()
@@ -129,7 +130,6 @@ def test_a_full_journal_takes_no_jobs_and_calls_and_gives_up_none(
     journal.keep_fact("name", "value")
     assert numbers(journal) == [0]
     disk.free = 1 << 40
-    tidy(journal)
     assert journal.add_calls("a", [small(2)]) == [2]
 
 
