@@ -17,7 +17,8 @@ def open_session(settings: Settings, executor_id: str) -> RemoteSession:
 
     from lithops.config.secrets import without_secrets
     from lithops.config.settings import LocalhostSettings
-    from lithops.dispatch.session import RemoteSession, SessionOptions
+    from lithops.dispatch.jobs import SessionOptions
+    from lithops.dispatch.session import RemoteSession
     from lithops.state.ledger import Ledger, NoLedger
 
     standalone = settings.standalone

@@ -6,23 +6,22 @@ lock, and turns what the runners hear into events for `Assignment` and outcomes 
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from lithops.backends.machine import Link, Machine
+from lithops.backends.machine import Machine
 from lithops.dispatch.assignment import Action, Assignment, GiveUp, Revoke, Send
+from lithops.dispatch.jobs import JobState, Retention, SessionOptions
 from lithops.dispatch.outcomes import outcome_of
 from lithops.dispatch.runner import HostRunner
 from lithops.errors import CallCancelled, HostError, HostLost
 from lithops.future import batch
 from lithops.job.model import Job, Outcome
 from lithops.state.ledger import Ledger, NoLedger
-from lithops_agent.protocol import JobSpec, ResultRecord
+from lithops_agent.protocol import ResultRecord
 
 if TYPE_CHECKING:
     from lithops.future import ResponseFuture
@@ -35,61 +34,8 @@ _CANCEL_PATIENCE = 1.5
 _DISMANTLED_AT_ONCE = 16
 _NOTE_INTERVAL = 5.0
 """Seconds after which it is noted again when the agent of a host means to end."""
-_KEPT_JOBS = 100
-"""Jobs that the program has seen the end of and that can still be continued by another process."""
 _TRY_AGAIN_AFTER = 60.0
 """Seconds after which a new call tries a host that failed again, while others are in use."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SessionOptions:
-    """What holds for all jobs of a session. Time-outs in seconds, None for none.
-
-    ``ending`` is what dismantling means on its hosts: see `JobSpec`.
-    ``nested``: this process is itself a worker of the agent; then results are never acknowledged,
-    because the futures may be returned to the caller of the function, who collects them.
-    ``lost_after``: how long a host that was ready is tried again before it counts as lost.
-    """
-
-    soft_timeout: float | None
-    hard_timeout: float | None
-    ending: str = "remove"
-    depth: int = 0
-    nested: bool = False
-    start_timeout: float = 300.0
-    lost_after: float = 360.0
-
-
-@dataclasses.dataclass
-class JobState:
-    """A job that has calls without a result."""
-
-    job: Job
-    key: str
-    futures: dict[int, ResponseFuture]
-    payloads: dict[int, bytes]
-
-    def spec(self, link: Link, session: str, options: SessionOptions) -> JobSpec:
-        """The job as an agent is told of it."""
-        job = self.job
-        return JobSpec(
-            job=self.key,
-            session=session,
-            function=job.function.sha256,
-            total=job.total_calls,
-            runtime=link.runtime,
-            function_name=job.function_name,
-            modules=job.modules.sha256 if job.modules else None,
-            env=dict(job.extra_env),
-            timeout=job.timeout,
-            cwd=link.cwd,
-            depth=options.depth,
-            retries=job.retries,
-            soft_timeout=options.soft_timeout,
-            hard_timeout=options.hard_timeout,
-            ending=options.ending,
-            processes=link.processes,
-        )
 
 
 class RemoteSession:
@@ -108,8 +54,7 @@ class RemoteSession:
         self._ledger = ledger or NoLedger()
         self._searches: dict[str, set[str]] = {}
         """Jobs of an earlier process: the hosts that have not told yet which calls they have."""
-        self._seen: deque[str] = deque()
-        self._released: set[str] = set()
+        self._retention = Retention()
         self._heard: dict[str, tuple[str, float]] = {}
         """The agent of each host, and when it was noted."""
         self._clock = clock
@@ -138,7 +83,7 @@ class RemoteSession:
             for future, payload in calls:
                 state.futures[future._number] = future
                 state.payloads[future._number] = payload
-            self._keep(key)
+            self._retention.wanted(key)
             # On disk before it is under way: whoever dies now, another process can go on.
             numbered = [(future._number, payload) for future, payload in calls]
             self._ledger.submitted(key, job, calls[0][0]._info, numbered)
@@ -204,9 +149,7 @@ class RemoteSession:
     def job_seen(self, job_key: str) -> None:
         """The program has been told how all calls of a job ended."""
         with self.lock:
-            self._seen.append(job_key)
-            surplus = [self._seen.popleft() for _ in range(len(self._seen) - _KEPT_JOBS)]
-            self._release(surplus)
+            self._release(self._retention.seen(job_key))
 
     def dismantle(self) -> None:
         """End the agents of all hosts now. Calls that have not ended are cancelled.
@@ -235,8 +178,7 @@ class RemoteSession:
         """Wait until the hosts have what was submitted, then stop this side."""
         with self.lock:
             self.closing = True
-            self._release(list(self._seen))
-            self._seen.clear()
+            self._release(self._retention.end())
             self.changed.notify_all()
         self._deliver()
         with self.lock:
@@ -352,7 +294,7 @@ class RemoteSession:
     def is_released(self, key: str) -> bool:
         """Whether nobody will ask for the results of a job."""
         with self.lock:
-            return key in self._released
+            return self._retention.is_released(key)
 
     def job_state(self, key: str) -> JobState | None:
         """A job, while it has calls without a result."""
@@ -416,15 +358,8 @@ class RemoteSession:
             return
         self._ledger.released(keys)
         for key in keys:
-            self._released.add(key)
             for runner in self._runners.values():
                 runner.sender.job_done(key)
-
-    def _keep(self, key: str) -> None:
-        """A job has more calls: it is not to be released, though all calls before may have been seen."""
-        self._released.discard(key)
-        if key in self._seen:
-            self._seen.remove(key)
 
     def _cancel_all(self) -> list[tuple[ResponseFuture, Outcome]]:
         """Note that all calls have ended, because the hosts are dismantled."""

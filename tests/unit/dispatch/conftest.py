@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from lithops.dispatch.session import RemoteSession, SessionOptions
+from lithops.dispatch.jobs import SessionOptions
+from lithops.dispatch.session import RemoteSession
 from lithops.future import ResponseFuture
 from lithops.job.info import JobInfo
 from lithops.job.model import Blob, Job

@@ -14,8 +14,9 @@ import pytest
 
 from lithops.backends.machine import Link
 from lithops.dispatch.client import AgentClient
+from lithops.dispatch.jobs import SessionOptions
 from lithops.dispatch.patience import Patience
-from lithops.dispatch.session import RemoteSession, SessionOptions
+from lithops.dispatch.session import RemoteSession
 from lithops.errors import HostError, HostUnreachable
 from lithops.future import ResponseFuture
 from lithops.job.info import JobInfo

@@ -135,7 +135,7 @@ def test_jobs_are_released_at_the_end_when_they_were_seen(bench: Bench) -> None:
 def test_of_many_jobs_the_oldest_are_released_meanwhile(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lithops.dispatch.session._KEPT_JOBS", 2)
+    monkeypatch.setattr("lithops.dispatch.jobs._KEPT", 2)
     agent = bench.agent(echo)
     bench.open(agent)
     futures = [bench.submit(1)[0] for _ in range(5)]
@@ -148,7 +148,7 @@ def test_a_job_that_goes_on_is_not_released_under_its_calls(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More calls of a job come when all before were seen."""
-    monkeypatch.setattr("lithops.dispatch.session._KEPT_JOBS", 0)
+    monkeypatch.setattr("lithops.dispatch.jobs._KEPT", 0)
     agent = bench.agent(echo)
     session = bench.open(agent)
     job = bench.job()

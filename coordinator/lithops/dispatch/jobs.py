@@ -1,0 +1,105 @@
+"""What a session knows of its jobs: how to tell an agent of them, and which ones hosts still keep."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING
+
+from lithops.backends.machine import Link
+from lithops.job.model import Job
+from lithops_agent.protocol import JobSpec
+
+if TYPE_CHECKING:
+    from lithops.future import ResponseFuture
+
+_KEPT = 100
+"""Jobs that the program has seen the end of and that can still be continued by another process."""
+_REMEMBERED = 1000
+"""Jobs that were released and whose last calls may be on their way to a host yet."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SessionOptions:
+    """What holds for all jobs of a session. Time-outs in seconds, None for none.
+
+    ``ending`` is what dismantling means on its hosts: see `JobSpec`.
+    ``nested``: this process is itself a worker of the agent; then results are never acknowledged,
+    because the futures may be returned to the caller of the function, who collects them.
+    ``lost_after``: how long a host that was ready is tried again before it counts as lost.
+    """
+
+    soft_timeout: float | None
+    hard_timeout: float | None
+    ending: str = "remove"
+    depth: int = 0
+    nested: bool = False
+    start_timeout: float = 300.0
+    lost_after: float = 360.0
+
+
+@dataclasses.dataclass
+class JobState:
+    """A job that has calls without a result."""
+
+    job: Job
+    key: str
+    futures: dict[int, ResponseFuture]
+    payloads: dict[int, bytes]
+
+    def spec(self, link: Link, session: str, options: SessionOptions) -> JobSpec:
+        """The job as an agent is told of it."""
+        job = self.job
+        return JobSpec(
+            job=self.key,
+            session=session,
+            function=job.function.sha256,
+            total=job.total_calls,
+            runtime=link.runtime,
+            function_name=job.function_name,
+            modules=job.modules.sha256 if job.modules else None,
+            env=dict(job.extra_env),
+            timeout=job.timeout,
+            cwd=link.cwd,
+            depth=options.depth,
+            retries=job.retries,
+            soft_timeout=options.soft_timeout,
+            hard_timeout=options.hard_timeout,
+            ending=options.ending,
+            processes=link.processes,
+        )
+
+
+class Retention:
+    """Which jobs hosts keep with their results: those that the program has not seen the end of, and the last
+    ones that it has. If it is killed, another process can go on with these."""
+
+    def __init__(self) -> None:
+        self._seen: deque[str] = deque()
+        self._released: OrderedDict[str, None] = OrderedDict()
+
+    def seen(self, key: str) -> list[str]:
+        """The program was told how all calls of a job ended; the jobs to release now."""
+        self._seen.append(key)
+        return self._release(max(len(self._seen) - _KEPT, 0))
+
+    def wanted(self, key: str) -> None:
+        """A job has calls, though all before may have been seen."""
+        self._released.pop(key, None)
+        if key in self._seen:
+            self._seen.remove(key)
+
+    def end(self) -> list[str]:
+        """The program ends as it should; the jobs to release now."""
+        return self._release(len(self._seen))
+
+    def is_released(self, key: str) -> bool:
+        """Whether nobody will ask for the results of a job."""
+        return key in self._released
+
+    def _release(self, count: int) -> list[str]:
+        keys = [self._seen.popleft() for _ in range(count)]
+        self._released.update(dict.fromkeys(keys))
+        while len(self._released) > _REMEMBERED:
+            self._released.popitem(last=False)
+        return keys
