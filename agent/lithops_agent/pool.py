@@ -6,7 +6,6 @@ its own, under the same lock, so that a call reaches a waiting worker without a 
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import selectors
 import signal
@@ -20,8 +19,17 @@ from typing import Any
 
 from lithops_agent.disk import is_disk_full
 from lithops_agent.housekeeping import Housekeeper
-from lithops_agent.journal import CallData, Ended, Journal
+from lithops_agent.journal import Ended, Journal
 from lithops_agent.leftovers import unlink
+from lithops_agent.processes import (
+    Process,
+    describe_exit,
+    kill_group,
+    last_words,
+    oom_kills,
+    open_log,
+    send_call,
+)
 from lithops_agent.protocol import STATS, JobSpec, Status
 from lithops_agent.recorder import Recorder
 from lithops_agent.runtimes.python import Zygote
@@ -32,31 +40,12 @@ _STATS_SIZE = len(STATS) * 8
 _EMPTY_STATS = bytes(_STATS_SIZE)
 _LOG_LIMIT = 64 * 1024 * 1024
 """Bytes that a worker may have printed at any time; older output is dropped."""
-_LAST_WORDS = 2000
-"""Bytes of what a worker printed that go into the error when it died."""
 _HOUSEKEEPING = 1.0
 _ZYGOTE_LINGER = 30.0
 """Seconds without a worker after which zygotes end, for the memory that they hold."""
 _CROWD = 32
 """So many results in one round, and the next round waits a moment for more to come together."""
 _MOMENT = 0.001
-
-
-@dataclasses.dataclass
-class _Process:
-    """A worker as the pool sees it."""
-
-    worker: int
-    job: str
-    zygote: Zygote | None
-    calls: socket.socket
-    calls_far: socket.socket
-    results: socket.socket
-    log: str
-    note: str
-    pid: int = 0
-    kill_when_started: bool = False
-    buffer: bytes = b""
 
 
 class Pool:
@@ -89,8 +78,8 @@ class Pool:
         self._recorder = Recorder(journal, clock)
         self._housekeeper = Housekeeper(journal, clock)
         self._zygotes: dict[str, Zygote] = {}
-        self._processes: dict[int, _Process] = {}
-        self._oom_kills = _oom_kills()
+        self._processes: dict[int, Process] = {}
+        self._oom_kills = oom_kills()
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
@@ -305,7 +294,7 @@ class Pool:
 
     # -- what workers and zygotes say --
 
-    def _read_results(self, process: _Process) -> None:
+    def _read_results(self, process: Process) -> None:
         try:
             data = process.results.recv(1 << 20)
         except (BlockingIOError, ConnectionResetError):
@@ -326,7 +315,7 @@ class Pool:
         process.buffer = buffer[offset:]
 
     def _report(
-        self, process: _Process, number: int, status: int, apart: int, stats: bytes, body: bytes, now: float
+        self, process: Process, number: int, status: int, apart: int, stats: bytes, body: bytes, now: float
     ) -> None:
         job = self._scheduler.call_ended(process.worker, number, now)
         if job is None:
@@ -347,9 +336,9 @@ class Pool:
             if process is not None:
                 process.pid = message["pid"]
                 if process.kill_when_started:
-                    _kill(process.pid)
+                    kill_group(process.pid)
         elif "exited" in message:
-            self._worker_exited(message["exited"], _describe_exit(message["status"]), message["status"])
+            self._worker_exited(message["exited"], describe_exit(message["status"]), message["status"])
         elif "failed" in message:
             self._worker_exited(message["failed"], f"no new process can be made: {message['why']}", 0)
 
@@ -361,7 +350,7 @@ class Pool:
         self._drain_results(process)
         self._take_back(worker, process)
         oom = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and self._was_oom_kill()
-        how += _last_words(process.log)
+        how += last_words(process.log)
         unlink(process.note)
         actions = self._scheduler.worker_exited(worker, how, out_of_memory=oom, blameless=blameless)
         self._unregister(process.results)
@@ -369,14 +358,14 @@ class Pool:
             end.close()
         self._carry_out(actions)
 
-    def _drain_results(self, process: _Process) -> None:
+    def _drain_results(self, process: Process) -> None:
         while True:
             before = len(process.buffer), len(self._recorder)
             self._read_results(process)
             if before == (len(process.buffer), len(self._recorder)):
                 return
 
-    def _drain_calls(self, process: _Process) -> list[int]:
+    def _drain_calls(self, process: Process) -> list[int]:
         numbers: list[int] = []
         while True:
             try:
@@ -388,7 +377,7 @@ class Pool:
             numbers.append(CALL_HEAD.unpack_from(message)[0])
 
     def _was_oom_kill(self) -> bool:
-        count = _oom_kills()
+        count = oom_kills()
         more = count > self._oom_kills
         self._oom_kills = count
         return more
@@ -401,7 +390,7 @@ class Pool:
         how = f"{zygote.executable} ended" + (f": {words}" if words else "")
         self._plan_again = True
         for process in [p for p in self._processes.values() if p.zygote is zygote]:
-            _kill(process.pid)
+            kill_group(process.pid)
             self._worker_exited(process.worker, how, 0, blameless=True)
 
     # -- what the scheduler asks for --
@@ -449,7 +438,7 @@ class Pool:
         attempts = dict(action.calls)
         loaded = self._journal.load_calls(action.job, [number for number, _ in action.calls])
         for position, call in enumerate(loaded):
-            if not _send_call(process.calls, call, attempts[call.number]):
+            if not send_call(process.calls, call, attempts[call.number]):
                 self._scheduler.not_queued(action.worker, [c.number for c in loaded[position:]])
                 self._plan_again = True
                 return
@@ -463,9 +452,9 @@ class Pool:
         results, results_far = socket.socketpair()
         folder = self._journal.job_folder(action.job)
         log = str(self._journal.log_path(action.worker))
-        log_fd = _open_log(log)
+        log_fd = open_log(log)
         note = str(self._journal.note_path(action.worker, action.job))
-        process = _Process(action.worker, action.job, None, calls, calls_far, results, log, note)
+        process = Process(action.worker, action.job, None, calls, calls_far, results, log, note)
         self._processes[action.worker] = process
         try:
             fds = [calls_far.fileno(), results_far.fileno(), log_fd]
@@ -480,7 +469,7 @@ class Pool:
             os.close(log_fd)
         self._selector.register(results, selectors.EVENT_READ, process)
 
-    def _fork(self, process: _Process, executable: str, order: dict[str, Any], fds: Sequence[int]) -> None:
+    def _fork(self, process: Process, executable: str, order: dict[str, Any], fds: Sequence[int]) -> None:
         words = ""
         for _ in range(2):
             zygote = self._zygote(executable)
@@ -495,7 +484,7 @@ class Pool:
                 return
         raise OSError(f"it ended at once: {words}" if words else "it ended at once")
 
-    def _order(self, process: _Process, spec: JobSpec, folder: Path) -> dict[str, Any]:
+    def _order(self, process: Process, spec: JobSpec, folder: Path) -> dict[str, Any]:
         env = {
             **self._base_env,
             **spec.env,
@@ -520,7 +509,7 @@ class Pool:
             self._selector.register(zygote.socket, selectors.EVENT_READ, zygote)
         return zygote
 
-    def _take_back(self, worker: int, process: _Process | None = None) -> None:
+    def _take_back(self, worker: int, process: Process | None = None) -> None:
         process = process or self._processes.get(worker)
         if process is not None:
             self._carry_out(self._scheduler.taken_back(worker, self._drain_calls(process)))
@@ -530,7 +519,7 @@ class Pool:
         if process is None:
             return
         if process.pid:
-            _kill(process.pid)
+            kill_group(process.pid)
         else:
             process.kill_when_started = True
 
@@ -557,65 +546,3 @@ class Pool:
                     os.truncate(process.log, 0)
             except OSError:
                 pass  # The job was released a moment ago.
-
-
-def _send_call(queue: socket.socket, call: CallData, attempt: int) -> bool:
-    """Queue a call; False when the queue is full."""
-    if call.file is not None:
-        message = CALL_HEAD.pack(call.number, attempt, 1) + call.file.encode()
-    else:
-        message = CALL_HEAD.pack(call.number, attempt, 0) + (call.data or b"")
-    try:
-        queue.send(message)
-    except BlockingIOError:
-        return False
-    except (BrokenPipeError, ConnectionResetError):
-        return True  # The worker is gone; the news of it comes, and the call is run elsewhere.
-    return True
-
-
-def _open_log(path: str) -> int:
-    try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
-    except OSError as exc:
-        if not is_disk_full(exc):
-            raise
-        return os.open(os.devnull, os.O_WRONLY)
-
-
-def _kill(pid: int) -> None:
-    """Kill a worker and its descendants, which are in its process group."""
-    for kill in (os.killpg, os.kill):
-        try:
-            if pid:
-                kill(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass  # It has ended, or has not yet made its group.
-
-
-def _describe_exit(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        return f"the worker was ended by {signal.Signals(number).name} ({signal.strsignal(number)})"
-    return f"the worker exited with code {os.WEXITSTATUS(status)}"
-
-
-def _last_words(log: str) -> str:
-    """The end of what a worker printed, which goes with it."""
-    try:
-        with open(log, "rb") as file:
-            file.seek(max(os.path.getsize(log) - _LAST_WORDS, 0))
-            text = file.read().decode("utf-8", "replace").strip()
-        os.unlink(log)
-    except OSError:
-        return ""
-    return f"; the last it printed:\n{text}" if text else ""
-
-
-def _oom_kills() -> int:
-    """How many processes the kernel has killed for memory since it booted."""
-    try:
-        with open("/proc/vmstat") as file:
-            return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
-    except OSError:
-        return 0

@@ -38,9 +38,10 @@ class CallData(NamedTuple):
 
 
 class Interrupted(NamedTuple):
-    """How often a call was begun, and how many of these times the agent ended meanwhile."""
+    """A call that ran when an agent ended: the number of its next attempt, and how many of the earlier ones an
+    agent was killed in."""
 
-    attempts: int
+    attempt: int
     crashes: int
 
 
