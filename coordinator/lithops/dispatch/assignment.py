@@ -8,6 +8,7 @@ It is told what happened and answers with what to do. Rules:
   tells whether it has: scripts share hosts. Each move takes a free slot that was reported, so moves end.
 - What a lost host had not finished goes to the others, or to the same one when it comes back without its
   journal. A call may so run twice; its first result counts.
+- What a host has no room for goes to those that have; it is sent no more until it is tried again.
 - With no host left that is ready or on its way, the calls that have no result fail.
 - Calls that an earlier process has submitted are looked for first: they are handed out when every host has
   told which of them it has, or is lost.
@@ -61,6 +62,8 @@ class _Host:
     slots: int = 1
     ready: bool = False
     gone: bool = False
+    full: bool = False
+    """Its disk had no room for a call."""
     unfinished: int = 0
     waiting: dict[str, int] = dataclasses.field(default_factory=dict)
     """By job: the calls that wait for a slot, as reported, and as sent since."""
@@ -156,14 +159,14 @@ class Assignment:
         host = self._by_name[name]
         if empty:
             self._take_all(host)
-        host.slots, host.ready, host.gone = max(slots, 1), True, False
+        host.slots, host.ready, host.gone, host.full = max(slots, 1), True, False, False
         host.free = host.slots
         host.ask(0, None)
         return self._place()
 
     def host_wanted(self, name: str) -> None:
-        """A host that was lost is being tried again."""
-        self._by_name[name].gone = False
+        """A host that was lost, or had no room, is being tried again."""
+        self._by_name[name].gone = self._by_name[name].full = False
 
     def host_lost(self, name: str) -> list[Action]:
         """A host is gone, with what it had not finished."""
@@ -171,6 +174,20 @@ class Assignment:
         host.ready, host.gone = False, True
         host.ask(0, None)
         self._take_all(host)
+        return self._place()
+
+    def calls_refused(self, name: str, job: str, numbers: Iterable[int]) -> list[Action]:
+        """The disk of a host has no room for these calls."""
+        host, j = self._by_name[name], self._jobs.get(job)
+        host.full = True
+        if j is None:
+            return []
+        back = [n for n in numbers if n < len(j.where) and j.where[n] == host.index]
+        self._make_homeless(j, back)
+        host.unfinished -= len(back)
+        host.waiting.pop(job, None)
+        if all(other.full for other in self._hosts if other.ready):
+            return [GiveUp(job, back)] if back else []
         return self._place()
 
     def call_ended(self, job: str, number: int) -> bool:
@@ -250,6 +267,7 @@ class Assignment:
         ready = [host for host in self._hosts if host.ready]
         if not ready:
             return self._give_up() if all(host.gone for host in self._hosts) else []
+        ready = [host for host in ready if not host.full] or ready
         actions: list[Action] = []
         for j in self._jobs.values():
             if j.homeless:
@@ -277,7 +295,8 @@ class Assignment:
         """Ask loaded hosts for calls when another one has slots free."""
         actions: list[Action] = []
         for host in self._hosts:
-            room = host.room - sum(o.asked for o in self._hosts if o.asked_for is host) if host.ready else 0
+            usable = host.ready and not host.full
+            room = host.room - sum(o.asked for o in self._hosts if o.asked_for is host) if usable else 0
             while room > 0 and (source := self._most_loaded(host)) is not None:
                 job, waiting = max(source.waiting.items(), key=lambda item: item[1])
                 # The share that lets both end together; at least what can begin at once.

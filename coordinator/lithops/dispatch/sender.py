@@ -264,7 +264,7 @@ class Sender:
                     continue
                 self._session.calls_refused(name, item.job, numbers, exc)
             except HostDiskFull as exc:
-                self._session.calls_refused(name, item.job, numbers, exc)
+                self._session.calls_without_room(name, item.job, numbers, exc)
             else:
                 failures = 0
             item.position = position

@@ -255,6 +255,13 @@ class RemoteSession:
             ]
         self._tell(ended)
 
+    def calls_without_room(self, name: str, key: str, numbers: Iterable[int], error: HostError) -> None:
+        """The disk of a host has no room for these calls."""
+        with self.lock:
+            self._errors[name] = error
+            self._try_again_at[name] = time.monotonic() + _TRY_AGAIN_AFTER
+            self._act(self._assignment.calls_refused(name, key, numbers))
+
     def load_reported(self, name: str, waiting: dict[str, int], free: int) -> None:
         """How many calls wait on a host, by job, and how many slots are free there."""
         with self.lock:
@@ -328,7 +335,8 @@ class RemoteSession:
         now = time.monotonic()
         for name, runner in self._runners.items():
             wanted = runner.in_use or not others or now >= self._try_again_at.get(name, now)
-            if wanted and runner.wake():
+            if (wanted and runner.wake()) or now >= self._try_again_at.get(name, now):
+                self._try_again_at.pop(name, None)
                 self._assignment.host_wanted(name)
 
     def _deliver(self) -> None:

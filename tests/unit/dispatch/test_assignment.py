@@ -295,6 +295,54 @@ def test_with_no_host_left_calls_are_given_up() -> None:
     assert assignment.host_lost("b") == [GiveUp(JOB, [0, 1, 2, 3])]
 
 
+def test_what_a_host_has_no_room_for_goes_to_the_others() -> None:
+    assignment = ready(a=1, b=1, c=1)
+    mine = sent(assignment.calls_added(JOB, range(9)))["a"]
+    moved = sent(assignment.calls_refused("a", JOB, mine[1:]))
+    assert "a" not in moved
+    assert sorted(moved["b"] + moved["c"]) == mine[1:]
+    assert assignment.calls_on("a", JOB) == mine[:1]
+    assert "a" not in sent(assignment.calls_added("other", range(4)))
+    assert revokes(assignment.load_reported("b", {JOB: 3}, 0)) == []
+
+
+def test_when_no_host_has_room_calls_are_given_up_and_tried_anew_later() -> None:
+    assignment = ready(a=1, b=1)
+    assignment.calls_added(JOB, range(2))
+    assert sent(assignment.calls_refused("a", JOB, [0])) == {"b": [0]}
+    assert assignment.calls_refused("b", JOB, [0, 1]) == [GiveUp(JOB, [0, 1])]
+    assert assignment.call_ended(JOB, 0)
+    assert assignment.call_ended(JOB, 1)
+    assignment.host_wanted("a")
+    assert sent(assignment.calls_added("other", [0])) == {"a": [0]}
+
+
+def test_a_refusal_of_what_has_ended_or_moved_changes_nothing() -> None:
+    assignment = ready(a=1, b=1)
+    assignment.calls_added(JOB, range(2))
+    assignment.call_ended(JOB, 0)
+    assert assignment.calls_refused("a", JOB, [0, 1, 99]) == []
+    assert assignment.calls_refused("b", "unknown", [0]) == []
+    assert assignment.host_of(JOB, 1) == "b"
+
+
+def test_calls_of_an_earlier_process_are_looked_for_before_they_run() -> None:
+    assignment = ready(a=1, b=1)
+    assignment.calls_sought(JOB, range(5))
+    assignment.calls_found("a", JOB, [0, 1, 99])
+    assignment.calls_found("b", JOB, [1, 3])
+    assert not assignment.homeless
+    assert [assignment.host_of(JOB, number) for number in range(5)] == ["a", "a", None, "b", None]
+    assert assignment.call_ended(JOB, 4)
+    assert not assignment.call_ended(JOB, 4)
+    assert sent(assignment.search_ended(JOB)) == {"b": [2]}
+    assert assignment.search_ended("unknown") == []
+    assignment.calls_found("a", "unknown", [0])
+    for number in range(4):
+        assert assignment.call_ended(JOB, number)
+    assert assignment.unfinished_on("a") == assignment.unfinished_on("b") == 0
+
+
 def test_calls_are_kept_while_a_host_is_on_its_way() -> None:
     assignment = Assignment(["a", "b"])
     assignment.calls_added(JOB, [0])

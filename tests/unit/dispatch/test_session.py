@@ -417,6 +417,16 @@ def test_a_full_disk_fails_what_was_to_be_submitted_and_nothing_else(bench: Benc
     assert bench.values(before + bench.submit(1)) == ["before", 0]
 
 
+def test_what_a_full_host_refuses_runs_on_another(bench: Bench) -> None:
+    full, roomy = bench.agent(echo), bench.agent(echo)
+    full.refusals = [(507, {"type": Problem.NO_SPACE, "detail": "no space left"})] * 9
+    bench.open(full, roomy)
+    bench.values(bench.submit(1))
+    bench.wait_for_hosts()
+    assert bench.values(bench.submit(6)) == list(range(6))
+    assert full.calls == {}
+
+
 def test_other_refusals_fail_the_calls(bench: Bench) -> None:
     agent = bench.agent(echo)
     bench.open(agent)
