@@ -60,7 +60,11 @@ def clear(home: str, ending: str, *, with_work: bool) -> None:
 
 
 def has_jobs(home: str) -> bool:
-    """Whether an agent that has ended left jobs that were not released, whose results may be wanted."""
+    """Whether an agent that has ended left jobs that were not released, whose results may be wanted.
+
+    Those of jobs that functions submitted from the host itself are not wanted without others.
+    """
+    import json
     import sqlite3
 
     path = os.path.join(home, "work", "journal.db")
@@ -68,8 +72,9 @@ def has_jobs(home: str) -> bool:
         return False
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=1.0)) as db:
-            return db.execute("SELECT 1 FROM jobs LIMIT 1").fetchone() is not None
-    except sqlite3.Error:
+            specs = db.execute("SELECT spec FROM jobs")
+            return any(json.loads(spec).get("depth", 0) == 0 for (spec,) in specs)
+    except (sqlite3.Error, ValueError):
         return True  # Nobody knows: what can't be read is not thrown away.
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -336,9 +336,13 @@ class Journal:
     # -- what goes --
 
     def release(self, jobs: Iterable[str]) -> None:
-        """Forget jobs; `tidy` deletes what belongs to them."""
+        """Forget jobs; `tidy` deletes what belongs to them.
+
+        Jobs that functions submitted from here go with the last of the jobs from outside.
+        """
         with self._lock:
             known = {name: self._jobs[name] for name in jobs if name in self._jobs}
+            known.update(self._left_behind(known))
             if known:
                 self._ballast.spend_on(lambda: self._release(list(known.values())))
             for name, job in known.items():
@@ -353,6 +357,13 @@ class Journal:
                 "DELETE FROM sessions WHERE id=? AND NOT EXISTS(SELECT 1 FROM jobs WHERE session=?)",
                 {(job.session, job.session) for job in jobs},
             )
+
+    def _left_behind(self, going: Mapping[str, _Job]) -> dict[str, _Job]:
+        """Jobs of functions that have ended, when no job from outside is left whose results may name them."""
+        if any(job.spec.depth == 0 for name, job in self._jobs.items() if name not in going):
+            return {}
+        unfinished = {row for (row,) in self._db.execute("SELECT DISTINCT job FROM calls")}
+        return {name: job for name, job in self._jobs.items() if job.row not in unfinished}
 
     def release_abandoned(self) -> None:
         """Forget jobs all of whose results have been here for so long that nobody will come for them."""

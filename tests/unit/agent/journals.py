@@ -15,7 +15,7 @@ LIMIT = 1 << 20
 
 
 def job(name: str = "a", session: str = "s", **changes: Any) -> JobSpec:
-    return dataclasses.replace(SPEC, job=name, session=session, **changes)
+    return dataclasses.replace(SPEC, job=name, session=session, **{"depth": 0, **changes})
 
 
 def small(number: int, data: bytes = b"data") -> CallData:

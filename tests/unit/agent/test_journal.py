@@ -181,6 +181,17 @@ def test_what_is_here_of_a_job(journal: Journal) -> None:
     assert journal.numbers_of("b") == []
 
 
+def test_jobs_of_functions_go_with_the_last_job_from_outside(journal: Journal) -> None:
+    for name, depth in (("a", 0), ("b", 0), ("ended", 1), ("running", 2)):
+        journal.add_job(job(name, depth=depth))
+        journal.add_calls(name, [small(0)])
+    journal.record([ended(0, name="ended")])
+    journal.release(["a"])
+    assert {spec.job for spec in journal.specs()} == {"b", "ended", "running"}
+    journal.release(["b"])
+    assert {spec.job for spec in journal.specs()} == {"running"}
+
+
 def test_sequence_numbers_are_never_used_again(folder: Path) -> None:
     journal = Journal(folder)
     journal.add_job(job())
