@@ -127,7 +127,8 @@ class Pool:
     def _heed(self, spec: JobSpec) -> None:
         """An agent outlives the configuration that it was started with: the newest job counts."""
         if spec.depth == 0:
-            self._scheduler.processes = spec.processes or self._own_processes
+            processes = spec.processes or self._own_processes
+            self._scheduler.processes = min(processes, spec.most or processes)
 
     def stop(self) -> None:
         """Kill all workers; the journal keeps their calls."""

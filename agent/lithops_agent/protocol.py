@@ -105,7 +105,7 @@ the host is dismantled if nothing else happens; null: never)."""
 BODY = Endpoint("GET", "/v1/results/<int:seq>/body")
 """The body of one result that is too large for the stream."""
 JOB = Endpoint("GET", "/v1/jobs/<job>")
-"""`{"numbers": [[first, last], ..]}`: the calls of a job that are here, or their results; none of an unknown job."""
+"""`{"numbers": [[first, last], ..]}`: the calls of a job that are here, or whose results are."""
 CANCEL = Endpoint("POST", "/v1/cancel")
 """`{"job": id, "numbers": [..] or null}`: kills or withdraws calls; their results tell so. Answers `{}`."""
 REVOKE = Endpoint("POST", "/v1/revoke")
@@ -129,7 +129,8 @@ class JobSpec:
     the dismantle time-outs in seconds, None for none.
     ``ending`` is how the host ends once its time is up: "remove" what was put there, "keep" the bundle, or
     "poweroff".
-    ``processes`` is how many calls the host runs at a time from now on, None for its own choice; only
+    ``processes`` is how many calls the host runs at a time from now on, None for its own choice, and
+    ``most`` the most that it may choose; only
     a job from outside changes that.
     """
 
@@ -148,6 +149,7 @@ class JobSpec:
     soft_timeout: float | None = None
     hard_timeout: float | None = None
     processes: int | None = None
+    most: int | None = None
     ending: str = "remove"
 
     def blobs(self) -> tuple[str, ...]:

@@ -73,6 +73,13 @@ def test_how_many_run_at_a_time_is_as_the_last_configuration_says(
         assert max(sum(a <= began < b for a, b in spans) for began, _ in spans) == number
 
 
+def test_workers_limits_how_many_run_at_a_time(warm: Host, open_executor: OpenExecutor) -> None:
+    for number in (1, 2):
+        fexec = open_executor(warm.lithops_config(worker_processes=4), workers=number)
+        spans = fexec.get_result(fexec.map(calling.span, [0.2] * 5), timeout=30)
+        assert max(sum(a <= began < b for a, b in spans) for began, _ in spans) == number
+
+
 def test_one_result_comes_bare_and_those_of_a_map_as_a_list(anywhere: FunctionExecutor) -> None:
     anywhere.call_async(double, 2)
     assert anywhere.get_result(timeout=30) == 4

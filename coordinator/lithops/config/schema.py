@@ -72,7 +72,7 @@ LITHOPS = Section(
             name="data_cleaner",
             kind=Flag(),
             default=True,
-            doc="Delete the data of a job when it was collected.",
+            doc="Have hosts forget a job, with its data and results, when all of it was collected.",
         ),
         Key(
             name="monitoring",

@@ -24,6 +24,7 @@ def open_session(settings: Settings, executor_id: str) -> RemoteSession:
     standalone = settings.standalone
     agent_home = os.environ.get("LITHOPS_WORKER")
     nested = bool(agent_home) and isinstance(settings.backend, LocalhostSettings)
+    machines, most = _limited(machines_of(settings), settings.lithops.workers)
     options = SessionOptions(
         soft_timeout=standalone.soft,
         hard_timeout=standalone.hard,
@@ -32,17 +33,28 @@ def open_session(settings: Settings, executor_id: str) -> RemoteSession:
         nested=nested,
         start_timeout=standalone.start_timeout,
         lost_after=standalone.host_lost_timeout,
+        keep_jobs=not settings.lithops.data_cleaner,
+        most=most,
     )
     if agent_home:
         from lithops.backends.localhost import SameHost
 
-        there = [SameHost(agent_home)] if nested else machines_of(settings)
+        there = [SameHost(agent_home)] if nested else machines
         return RemoteSession(there, executor_id, options, NoLedger())
     from lithops import overdue
 
     overdue.watch_once()
     ledger = Ledger(executor_id, settings.backend_name, without_secrets(settings.config))
-    return RemoteSession(machines_of(settings), executor_id, options, ledger)
+    return RemoteSession(machines, executor_id, options, ledger)
+
+
+def _limited(machines: Sequence[Machine], workers: int | None) -> tuple[Sequence[Machine], dict[str, int]]:
+    """The hosts to use so that ``workers`` calls run at the same time at most, and how many on each."""
+    if workers is None:
+        return machines, {}
+    used = machines[:workers]
+    share, rest = divmod(workers, len(used))
+    return used, {machine.name: share + (place < rest) for place, machine in enumerate(used)}
 
 
 def machines_of(settings: Settings) -> Sequence[Machine]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict, deque
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lithops.backends.machine import Link
@@ -26,6 +27,8 @@ class SessionOptions:
     ``ending`` is what dismantling means on its hosts: see `JobSpec`.
     ``nested``: this process is itself a worker of the agent; then results are never acknowledged,
     because the futures may be returned to the caller of the function, who collects them.
+    ``keep_jobs``: hosts keep all jobs with their results, until somebody releases them.
+    ``most``: how many calls run on a host at the same time at most, for the hosts that are named.
     ``lost_after``: how long a host that was ready is tried again before it counts as lost.
     """
 
@@ -36,6 +39,8 @@ class SessionOptions:
     nested: bool = False
     start_timeout: float = 300.0
     lost_after: float = 360.0
+    keep_jobs: bool = False
+    most: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -67,6 +72,7 @@ class JobState:
             hard_timeout=options.hard_timeout,
             ending=options.ending,
             processes=link.processes,
+            most=options.most.get(link.host),
         )
 
 

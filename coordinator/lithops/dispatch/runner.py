@@ -274,7 +274,9 @@ class HostRunner:
             self._link, self._known, self._trouble = link, True, None
             for key in self.session.sought(self.name):
                 self.sender.find(key)
-            self.session.host_ready(self.name, link.processes or int(info["processes"]), empty=replaced)
+            slots = link.processes or int(info["processes"])
+            most = self.session.options.most.get(self.name, slots)
+            self.session.host_ready(self.name, min(slots, most), empty=replaced)
         return link
 
     def _give_up(self, error: HostError) -> None:

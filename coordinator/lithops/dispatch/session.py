@@ -149,7 +149,8 @@ class RemoteSession:
     def job_seen(self, job_key: str) -> None:
         """The program has been told how all calls of a job ended."""
         with self.lock:
-            self._release(self._retention.seen(job_key))
+            if not self.options.keep_jobs:
+                self._release(self._retention.seen(job_key))
 
     def dismantle(self) -> None:
         """End the agents of all hosts now. Calls that have not ended are cancelled.
@@ -175,8 +176,10 @@ class RemoteSession:
             raise HostError(f"not dismantled: {told}", host=names, phase="dismantle")
 
     def close(self) -> None:
-        """Wait until the hosts have what was submitted, then stop this side."""
+        """Wait until the hosts have what was submitted, then stop this side; a second time, do nothing."""
         with self.lock:
+            if self.closing:
+                return
             self.closing = True
             self._release(self._retention.end())
             self.changed.notify_all()

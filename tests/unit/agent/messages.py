@@ -30,6 +30,7 @@ SPEC = JobSpec(
     soft_timeout=300.0,
     hard_timeout=None,
     processes=4,
+    most=2,
     ending="keep",
 )
 STATS = tuple(float(number) for number in range(len(protocol.STATS)))
