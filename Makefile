@@ -4,12 +4,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 # Arguments of the demo, such as DEMO="--size 1920x1080"; DEMO=--help lists them.
 DEMO ?=
+# Arguments of the faults: names of scenarios, or FAULTS="--seed 7".
+FAULTS ?=
 
-.PHONY: help demo test check bench docs testbed clean
+.PHONY: help demo test faults check bench docs testbed clean
 
 help:
 	@echo "make demo   render a picture with map, on two test hosts where this machine can boot them"
 	@echo "make test   run all tests, on real hosts where this machine allows it"
+	@echo "make faults inject every fault into test hosts for real, and print what came of it (15 minutes)"
 	@echo "make check  formatting, lint, types, architecture, generated documents"
 	@echo "make bench  measure, beside a reference in the same run"
 	@echo "make docs   write the generated documents again"
@@ -27,6 +30,9 @@ demo: testbed
 
 test: testbed
 	@$(BIN)/python -m pytest
+
+faults: testbed
+	@$(BIN)/python -m tests.faults $(FAULTS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .
