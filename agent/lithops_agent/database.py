@@ -39,7 +39,7 @@ _PRAGMAS = (
 )
 _SPARE_PAGES = 1000
 """Free pages that may stay in the file: the next job needs them."""
-_VACUUM_PAGES = 100
+_VACUUM_PAGES = 500
 """Pages that are given back at a time."""
 _SPARE_LOG = 1024 * 1024
 """Bytes that the write-ahead log may have while nothing happens."""
@@ -93,10 +93,15 @@ class Database:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """COMMIT at the end, or ROLLBACK when the block raised or the commit failed."""
-        try:
+        with self._guarded():
             self._db.execute("BEGIN IMMEDIATE")
             yield
             self._db.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
         except BaseException as exc:
             # SQLite has rolled back by itself after some of its errors.
             if self._db.in_transaction:
@@ -126,8 +131,9 @@ class Database:
         """Give some free pages back to the file system; whether there are more."""
         if self._value("freelist_count") <= _SPARE_PAGES:
             return False
-        with self.transaction():
-            self._db.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+        with self._guarded():
+            # A script, since `execute` stops at the first page.
+            self._db.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
         return True
 
     def checkpoint(self, is_quiet: bool) -> bool:

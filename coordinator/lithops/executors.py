@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 from weakref import WeakSet
 
+from lithops import at_exit
 from lithops.calls import Calls
 from lithops.errors import HostError, NotSupportedYet, WaitTimeout
 from lithops.future import ResponseFuture
@@ -29,6 +30,8 @@ LogLevel = Union[str, int, None, Literal[False]]
 _numbers = itertools.count()
 _session_ids: dict[int, str] = {}
 _open: WeakSet[FunctionExecutor] = WeakSet()
+_sessions: WeakSet[Session] = WeakSet()
+"""They outlive executors that were variables of a function, and have their last words at the exit."""
 
 
 def _open_session(settings: Settings, executor_id: str) -> Session:
@@ -90,6 +93,7 @@ class FunctionExecutor(Calls):
         super().__init__(
             Submitter(self.executor_id, self._settings, self._open, self._clock, in_worker=in_worker)
         )
+        self._dismantled = False
         owners[self.executor_id] = self
         _open.add(self)
 
@@ -244,10 +248,13 @@ class FunctionExecutor(Calls):
         Raises:
             HostError: hosts that did not confirm; it names them.
         """
+        if self._dismantled and not self._submitter.has_session:
+            return
         try:
             self._submitter.session().dismantle()
         finally:
             self._submitter.close()
+        self._dismantled = True
 
     def _dismantle_at_exit(self, *, quietly: bool) -> None:
         """End the hosts that were used; ``quietly``: what fails is only logged."""
@@ -269,8 +276,13 @@ class FunctionExecutor(Calls):
         raise NotSupportedYet("not supported yet: FunctionExecutor.job_summary")
 
     def _open(self, settings: Settings, executor_id: str) -> Session:
-        _close_at_exit()
-        return self._session_factory(settings, executor_id)
+        at_exit.register(_close_all)
+        if settings.standalone.ends_at_exit:
+            at_exit.register_early(_dismantle_all)
+        self._dismantled = False
+        session = self._session_factory(settings, executor_id)
+        _sessions.add(session)
+        return session
 
     def _interrupt(self) -> None:
         """The program is being interrupted: end what goes on."""
@@ -373,11 +385,11 @@ def _new_executor_id() -> str:
     return f"{session_id}-{next(_numbers)}"
 
 
-def _close_at_exit() -> None:
-    import atexit
-
-    atexit.unregister(_close_all)
-    atexit.register(_close_all)
+def _dismantle_all() -> None:
+    """The program ends: so do the hosts that were to end with it."""
+    for executor in list(_open):
+        if executor._settings.standalone.ends_at_exit:
+            executor._dismantle_at_exit(quietly=True)
 
 
 def _close_all() -> None:
@@ -389,9 +401,9 @@ def _close_all() -> None:
         for executor in list(_open):
             executor._interrupt()
     for executor in list(_open):
-        if executor._settings.standalone.ends_at_exit:
-            executor._dismantle_at_exit(quietly=True)
         executor._submitter.close()
+    for session in list(_sessions):
+        session.close()
     attachment = sys.modules.get("lithops.attachment")
     if attachment is not None:
         attachment.close_all()

@@ -13,6 +13,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from lithops import at_exit
+
 
 class _Deferred(ModuleType):
     def __getattr__(self, name: str) -> Any:
@@ -32,6 +34,7 @@ def _load() -> ModuleType:
 
 
 _load()
+at_exit.go_first()
 
 # What paramiko logs, tracebacks of its threads among it, arrives at the caller as one of our errors.
 LOG = logging.getLogger("paramiko.transport")
