@@ -181,14 +181,24 @@ def agent_pids(host: Host, user: str = "user") -> list[int]:
 
 def zygote_pids(host: Host, user: str = "user") -> list[int]:
     """The zygotes of an agent: what workers are forked from."""
-    mine = ",".join(map(str, agent_pids(host, user)))
+    mine = ",".join(map(str, agent_pids(host, user))) or "0"
     pids = host.run(f"pgrep --parent {mine} -f zygote_main", check=False).stdout.split()
     return [int(pid) for pid in pids]
 
 
+def worker_pids(host: Host, program: Program) -> list[int]:
+    """The workers of a host that have run calls of a program."""
+    zygotes = ",".join(map(str, zygote_pids(host, program.user))) or "0"
+    pids = host.run(f"pgrep --parent {zygotes}", check=False).stdout.split()
+    ran = {name.split("-")[1] for _, name in executions(host, program)}
+    return [int(pid) for pid in pids if pid in ran]
+
+
 def kill(host: Host, pids: Iterable[int]) -> None:
     """Kill processes of a host with SIGKILL, all in one go; some may have ended by now."""
-    host.run(f"kill -KILL {' '.join(map(str, pids))}", check=False)
+    victims = " ".join(map(str, pids))
+    if victims:
+        host.run(f"kill -KILL {victims}", check=False)
 
 
 # ---- the counts -------------------------------------------------------------------------------------

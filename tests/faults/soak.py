@@ -9,7 +9,7 @@ import time
 from collections import Counter
 
 from tests.faults.program import Program
-from tests.faults.scenario import Row, Stage, agent_pids, kill, row_of, scenario, under_way
+from tests.faults.scenario import Row, Stage, agent_pids, kill, row_of, scenario, worker_pids
 from tests.integration.support import eventually
 from tests.testbed import Host
 
@@ -35,43 +35,41 @@ class _Soak:
     """Seconds from each fault until the next result."""
 
     def strike(self) -> None:
-        """Do one thing, and wait until results come again."""
-        name, strike = self.chance.choice(
-            [
-                ("worker", self._worker),
-                ("agent", self._agent),
-                ("host", self._host),
-                ("program", self._program),
-            ]
-        )
+        """Kill something, and wait until results come again; what is not there just now is not counted."""
+        kinds = {"worker": self._worker, "agent": self._agent, "host": self._host, "program": self._program}
+        kind = self.chance.choice(list(kinds))
         struck_at = time.monotonic()
-        strike()
-        self.done[name] += 1
+        if not kinds[kind]():
+            return
+        self.done[kind] += 1
         program = self.program
         eventually(lambda: program.next_told(struck_at) is not None or program.has_ended(), "a result", 60)
         self.pauses.append((program.next_told(struck_at) or struck_at) - struck_at)
 
-    def _worker(self) -> None:
+    def _worker(self) -> bool:
         host = self.chance.choice(self.hosts)
-        pids = sorted(under_way(host, self.program).values())
-        if pids:
-            kill(host, [self.chance.choice(pids)])
+        pids = worker_pids(host, self.program)
+        kill(host, pids[:1])
+        return bool(pids)
 
-    def _agent(self) -> None:
+    def _agent(self) -> bool:
         host = self.chance.choice(self.hosts)
         pids = agent_pids(host)
-        if pids:
-            kill(host, pids)
+        kill(host, pids)
+        return bool(pids)
 
-    def _host(self) -> None:
+    def _host(self) -> bool:
+        """Cut the power, and switch on again after a while."""
         host = self.chance.choice(self.hosts)
         host.kill()
         time.sleep(self.chance.uniform(*self.off_for))
         host.start()
+        return True
 
-    def _program(self) -> None:
+    def _program(self) -> bool:
         self.program.kill()
         self.program = self.stage.attached(self.program)
+        return True
 
 
 def _soaked(
@@ -80,8 +78,7 @@ def _soaked(
     """Run ``count`` calls, and strike until all have ended or ``seconds`` are over."""
     hosts = stage.hosts(3)
     program = stage.program(
-        hosts, count, _EACH, retries=_RETRIES, processes=_SLOTS, host_lost_timeout=_LOST_AFTER,
-        hard_dismantle_timeout=3600,
+        hosts, count, _EACH, retries=_RETRIES, processes=_SLOTS, host_lost_timeout=_LOST_AFTER
     ).submitted()  # fmt: skip
     soak = _Soak(stage, hosts, program, random.Random(stage.seed), off_for)
     deadline = time.monotonic() + seconds
