@@ -31,32 +31,30 @@ _LOOK_AGAIN = 1.0
 
 def clear(home: str, ending: str, *, with_work: bool) -> None:
     """Remove the files of an agent. ``with_work``: results that nobody has collected, too."""
-    import shutil
-
-    keep = set(_LAST)
-    if ending == KEEP:
-        keep.add("bundles")
-    if not with_work and has_jobs(home):
-        keep.add("work")
+    if with_work or not has_jobs(home):
+        drop_work(home)
     if ending == POWEROFF:
         # The host goes off: what is needed to see to that, and to start again, stays.
-        if with_work:
-            shutil.rmtree(os.path.join(home, "work"), ignore_errors=True)
-        _unlink(os.path.join(home, AGENT))
+        _remove(os.path.join(home, AGENT))
         return
+    keep = {*_LAST, "work", *(["bundles"] if ending == KEEP else [])}
     for name in _names_in(home):
-        path = os.path.join(home, name)
-        if name in keep:
-            continue
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            _unlink(path)
+        if name not in keep:
+            _remove(os.path.join(home, name))
     for name in _LAST:
-        _unlink(os.path.join(home, name))
+        _remove(os.path.join(home, name))
     with contextlib.suppress(OSError):  # Something is kept there, or another agent has begun.
         os.rmdir(home)
         os.rmdir(os.path.dirname(home))
+
+
+def drop_work(home: str) -> None:
+    """Remove the journal and its files; an agent finds all or nothing of them, whenever this is cut short."""
+    gone = os.path.join(home, "work.gone")
+    _remove(gone)
+    with contextlib.suppress(OSError):
+        os.rename(os.path.join(home, "work"), gone)
+    _remove(gone)
 
 
 def has_jobs(home: str) -> bool:
@@ -184,6 +182,11 @@ def _names_in(folder: str) -> list[str]:
         return []
 
 
-def _unlink(path: str) -> None:
+def _remove(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        import shutil
+
+        shutil.rmtree(path, ignore_errors=True)
+        return
     with contextlib.suppress(OSError):
         os.unlink(path)

@@ -289,11 +289,13 @@ def end(home: str, ending: str) -> int:
 def leave(home: str, unit: str, program: str, ending: str, *, with_work: bool) -> None:
     """What a living agent does last: everything of it but this process goes, and the fence with it."""
     clearing.kill_processes(home)
-    if ending != clearing.POWEROFF:
-        disarm(home, unit)
-    clearing.clear(home, ending, with_work=with_work)
+    if with_work:
+        clearing.drop_work(home)
     if ending == clearing.POWEROFF:
         _see_to_power(home, unit, program)
+    else:
+        disarm(home, unit)
+    clearing.clear(home, ending, with_work=with_work)
 
 
 def _see_to_power(home: str, unit: str, program: str) -> None:

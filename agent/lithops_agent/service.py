@@ -24,12 +24,12 @@ from lithops_agent.timekeeper import Observed, Timekeeper
 from lithops_agent.version import __version__
 
 _PAGE = 4 * 1024 * 1024
-_COLLECT_AFTER_HARD = 1.2
+_COLLECT_AFTER_HARD = 1.0
 """Seconds that an agent stays after its hard deadline at most, so that results can be collected."""
 _TO_END = 3.0
 """Seconds that the second fence gives an agent that has begun to end."""
 _SETTLE = 0.05
-"""Seconds after a job has completed before that is noted: often the next one follows at once."""
+"""Seconds in which what happens is noted together: often one job follows another at once."""
 _BLOB_AGE = 3600.0
 """Seconds that a blob is kept for a later job after it was sent."""
 _TIDY_INTERVAL = 60.0
@@ -280,6 +280,7 @@ class Agent:
 
     def _watch(self) -> None:
         try:
+            woken = False
             while self._ending is None:
                 self._something.clear()
                 decision = self._times.check()
@@ -288,9 +289,11 @@ class Agent:
                     break
                 self._tell_fence()
                 self._tidy()
-                at = decision.recheck_at
-                if self._clock.wait(self._something, None if at is None else at - self._clock.now().boottime):
+                if woken:
                     time.sleep(_SETTLE)
+                at = decision.recheck_at
+                left = None if at is None else at - self._clock.now().boottime
+                woken = self._clock.wait(self._something, left)
             self._leave()
         except BaseException:  # noqa: BLE001
             # A keeper that is gone would keep the host for ever: end, and be started again.

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from lithops import FunctionExecutor
+from lithops_agent.clearing import kill_processes
 from tests.integration.functions import double
 from tests.testbed import Host
 
@@ -93,6 +94,8 @@ def end_local_agent(home: Path) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, 15)
     eventually(lambda: not _alive(pid), f"the end of the agent {pid}", 10)
+    # It leaves its files, and the fence that would remove them in a while.
+    kill_processes(str(path.parent))
 
 
 def _alive(pid: int) -> bool:

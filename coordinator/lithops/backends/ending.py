@@ -13,6 +13,7 @@ from lithops.ssh.deadline import Deadline
 END_TIMEOUT = 30.0
 """Seconds for all of it; an agent takes one or two."""
 _PAUSE = 0.05
+_ASK_AGAIN = 2.0
 
 POWEROFF = "poweroff"
 
@@ -26,6 +27,7 @@ class Ending:
         self._host = host
         self._how = how
         self._deadline = deadline
+        self._ask_at = 0.0
 
     def run(
         self,
@@ -57,6 +59,10 @@ class Ending:
             pause(_PAUSE)
 
     def _tell(self, ask: Callable[[dict[str, Any]], None], agent: dict[str, Any]) -> HostError | None:
+        now = self._deadline.clock()
+        if self.asked and now < self._ask_at:
+            return None
+        self._ask_at = now + _ASK_AGAIN
         try:
             ask(agent)
         except HostError as exc:

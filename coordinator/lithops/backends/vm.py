@@ -33,7 +33,6 @@ class VmMachine:
         self._vm = vm
         self._standalone = standalone
         self._ending = standalone.ending("vm")
-        self._is_off = False
 
     def open(self) -> Link:
         """Connect over SSH, and make sure that the agent runs. Raises HostError."""
@@ -52,7 +51,6 @@ class VmMachine:
         except BaseException:
             connection.close()
             raise
-        self._is_off = False
         return self._link(connection, vars(endpoint), endpoint.python)
 
     def find(self) -> Link | None:
@@ -71,13 +69,10 @@ class VmMachine:
 
     def dismantle(self, ask: Callable[[Link, str], None]) -> None:
         """End the agent, and wait until it is gone. Raises HostError."""
-        if self._is_off:
-            return
         deadline = Deadline.after(END_TIMEOUT)
         ending = Ending(self.name, self._ending, deadline)
         while not self._end_over(self._connect(deadline), ending, ask, deadline):
             pass
-        self._is_off = self._ending == POWEROFF
 
     def _end_over(
         self,
