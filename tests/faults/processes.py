@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterable
 
@@ -49,6 +50,20 @@ def _agent(stage: Stage) -> Row:
 @scenario("agent-unit", "agent killed (a unit of systemd)", repeats=True)
 def _agent_unit(stage: Stage) -> Row:
     return _killed(stage, lambda host, program: agent_pids(host, "admin"), times=2, user="admin")
+
+
+@scenario("agent-often", "agent killed at random instants of 3,000 short calls", fast=False, repeats=True)
+def _agent_often(stage: Stage) -> Row:
+    host, chance = stage.host(), random.Random(stage.seed)
+    program = stage.program([host], 3_000, 0.01).submitted()
+    times, recovery = 0, 0.0
+    while times < 10 and (missing := set(range(program.count)) - program.told()):
+        time.sleep(chance.uniform(0.05, 1.0))
+        if pids := agent_pids(host):
+            kill(host, pids)
+            times += 1
+            recovery = max(recovery, program.recovered(time.monotonic(), missing, PATIENCE))
+    return row_of(program, [host], injected=times, recovery=recovery)
 
 
 @scenario("worker", "worker killed", repeats=True)
