@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from lithops.future import ResponseFuture
 
 _KEPT = 100
-"""Jobs that the program has seen the end of and that can still be continued by another process."""
+_KEPT_BYTES = 64 * 1024 * 1024
+"""So many jobs that the program has seen the end of can still be continued by another process, while the
+results of all of them have no more bytes."""
 _REMEMBERED = 1000
 """Jobs that were released and whose last calls may be on their way to a host yet."""
 
@@ -82,18 +84,30 @@ class Retention:
 
     def __init__(self) -> None:
         self._seen: deque[str] = deque()
+        self._sizes: Counter[str] = Counter()
+        self._kept_bytes = 0
         self._released: OrderedDict[str, None] = OrderedDict()
+
+    def grew(self, key: str, size: int) -> None:
+        """A host has a result of so many bytes."""
+        self._sizes[key] += size
 
     def seen(self, key: str) -> list[str]:
         """The program was told how all calls of a job ended; the jobs to release now."""
         self._seen.append(key)
-        return self._release(max(len(self._seen) - _KEPT, 0))
+        self._kept_bytes += self._sizes[key]
+        count, kept = 0, self._kept_bytes
+        while len(self._seen) - count > _KEPT or kept > _KEPT_BYTES:
+            kept -= self._sizes[self._seen[count]]
+            count += 1
+        return self._release(count)
 
     def wanted(self, key: str) -> None:
         """A job has calls, though all before may have been seen."""
         self._released.pop(key, None)
         if key in self._seen:
             self._seen.remove(key)
+            self._kept_bytes -= self._sizes[key]
 
     def end(self) -> list[str]:
         """The program ends as it should; the jobs to release now."""
@@ -105,6 +119,7 @@ class Retention:
 
     def _release(self, count: int) -> list[str]:
         keys = [self._seen.popleft() for _ in range(count)]
+        self._kept_bytes -= sum(self._sizes.pop(key, 0) for key in keys)
         self._released.update(dict.fromkeys(keys))
         while len(self._released) > _REMEMBERED:
             self._released.popitem(last=False)

@@ -221,6 +221,7 @@ class RemoteSession:
                     continue
                 future = self._end(record.job, record.number)
                 if future is not None:
+                    self._retention.grew(record.job, record.size)
                     job = state.job
                     outcome = outcome_of(record, body, name, job.function_name, job.timeout)
                     ended.append((future, outcome))
