@@ -40,6 +40,7 @@ class FakeAgent:
         self.processes = processes
         self.answer: Answer = answer or (lambda job, number, data: None)
         self.agent_id, self.token = agent_id, token
+        self.boot_id = "boot"
         self.refusals: list[tuple[int, dict[str, Any]]] = []
         self.cuts: dict[str, list[str]] = {}
         self.log: list[tuple[str, Any]] = []
@@ -71,6 +72,14 @@ class FakeAgent:
             self._begin()
             self.changed.notify_all()
 
+    def lose_power(self) -> None:
+        """Be switched off and on again, when nothing that was written had come to the disk yet."""
+        with self.changed:
+            self.boot_id += "'"
+            self.specs, self.blobs, self.calls, self.begun = {}, {}, {}, []
+            self._results, self._seq = [], 0
+            self.changed.notify_all()
+
     def wait_for(self, condition: Callable[[], bool], timeout: float = 20.0) -> None:
         """Wait until something holds of this agent; AssertionError when it does not in time."""
         with self.changed:
@@ -91,7 +100,8 @@ class FakeAgent:
     # -- the endpoints; each is called under the lock --
 
     def info(self, asked: Any) -> dict[str, Any]:
-        return {"protocol": protocol.PROTOCOL, "agent_id": self.agent_id, "processes": self.processes}
+        who = {"agent_id": self.agent_id, "boot_id": self.boot_id}
+        return {"protocol": protocol.PROTOCOL, "processes": self.processes, **who}
 
     def status(self, asked: Any) -> dict[str, Any]:
         waiting, running = self._load(list(self.specs))

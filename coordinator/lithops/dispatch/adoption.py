@@ -55,6 +55,11 @@ class Adoption:
             # What came before for other futures of the session may be wanted now.
             nested.cursor, nested.rewound = 0, True
 
+    def start_over(self) -> None:
+        """The agent may have lost the last of its results."""
+        for nested in self._sessions.values():
+            nested.cursor, nested.rewound = 0, True
+
     def fail(self, error: LithopsError) -> None:
         """What was missing does not come."""
         with self._lock:

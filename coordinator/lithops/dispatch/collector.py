@@ -35,7 +35,7 @@ class Collector:
         self._bodies: deque[ResultRecord] = deque()
 
     def start_over(self) -> None:
-        """There is a link to a new agent."""
+        """There is a link to a new agent, or to one that may have lost the last of its results."""
         self._cursor = 0
         self._bodies.clear()
 

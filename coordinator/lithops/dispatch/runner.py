@@ -49,6 +49,7 @@ class HostRunner:
         self._machine = machine
         self._link: Link | None = None
         self._agent_id: str | None = None
+        self._boot_id: str | None = None
         self._known = False
         """Whether it was ready since it was first tried, or tried again after it had been given up."""
         self._failed: HostError | None = None
@@ -268,6 +269,12 @@ class HostRunner:
                 self._agent_id = link.agent_id
                 self.sender.forget_agent()
                 self.collector.start_over()
+            elif info.get("boot_id") != self._boot_id:
+                # After a power cut, the last of what the agent had written may not be on its disk.
+                self.sender.send_all_again()
+                self.collector.start_over()
+                self.adoption.start_over()
+            self._boot_id = info.get("boot_id")
             if replaced:
                 # The journal of the old one is gone, and with it all that was handed to it.
                 self.adoption.fail(HostLost("its agent is a new one and has no calls", host=self.name))

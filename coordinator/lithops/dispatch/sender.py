@@ -138,6 +138,11 @@ class Sender:
         """Send none of it."""
         self._outbox.clear()
 
+    def send_all_again(self) -> None:
+        """The agent may have lost some of what it had been sent: it takes what it lacks."""
+        for job in self._session.jobs_on(self._runner.name):
+            self._outbox.appendleft(_Submit(job, self._session.calls_on(self._runner.name, job)))
+
     def forget_agent(self) -> None:
         """The agent is another one: it knows nothing, and nothing that was to be sent is for it."""
         self.clear()

@@ -312,6 +312,11 @@ class RemoteSession:
         with self.lock:
             return self._jobs.get(key)
 
+    def jobs_on(self, name: str) -> list[str]:
+        """Jobs of which a host has calls that have no result."""
+        with self.lock:
+            return [key for key in self._jobs if self._assignment.calls_on(name, key)]
+
     def is_awaited(self, key: str, number: int) -> bool:
         """Whether a call has no result yet."""
         with self.lock:

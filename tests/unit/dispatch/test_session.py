@@ -256,6 +256,37 @@ def test_a_host_that_never_was_there_is_given_up_at_once(bench: Bench) -> None:
     assert bench.values(bench.submit(2)) == [0, 1]
 
 
+def test_a_host_that_lost_power_is_sent_again_what_was_not_on_its_disk(bench: Bench) -> None:
+    agent = bench.agent()
+    bench.open(agent)
+    futures = bench.submit(4)
+    agent.wait_for(lambda: len(agent.calls) == 4)
+    for number in (0, 1):
+        agent.finish(futures[0].job_key, number, body=pickle.dumps(number))
+    assert bench.values(futures[:2]) == [0, 1]
+    agent.lose_power()
+    bench.machines["a"].cut()
+    agent.wait_for(lambda: len(agent.calls) == 2)
+    # Its results are counted anew, too.
+    for number in (2, 3):
+        agent.finish(futures[0].job_key, number, body=pickle.dumps(number))
+    assert bench.values(futures) == [0, 1, 2, 3]
+
+
+def test_what_is_on_its_disk_is_not_sent_again_when_only_the_link_broke(bench: Bench) -> None:
+    agent = bench.agent()
+    bench.open(agent)
+    futures = bench.submit(4)
+    agent.wait_for(lambda: len(agent.calls) == 4)
+    sent = len(agent.requests(protocol.SUBMIT))
+    bench.machines["a"].cut()
+    bench.wait_for(lambda: bench.machines["a"].opened == 2)
+    for number in range(4):
+        agent.finish(futures[0].job_key, number, body=pickle.dumps(number))
+    assert bench.values(futures) == [0, 1, 2, 3]
+    assert len(agent.requests(protocol.SUBMIT)) == sent
+
+
 # ---- links that break -------------------------------------------------------------------------------
 
 
