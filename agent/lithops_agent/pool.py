@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lithops_agent.actions import Action, Assign, Kill, Retire, StartWorker, TakeBack
 from lithops_agent.disk import is_disk_full
 from lithops_agent.housekeeping import Housekeeper
 from lithops_agent.journal import Ended, Journal
@@ -33,7 +34,7 @@ from lithops_agent.processes import (
 from lithops_agent.protocol import STATS, JobSpec, Status
 from lithops_agent.recorder import Recorder
 from lithops_agent.runtimes.python import Zygote
-from lithops_agent.scheduling import Action, Assign, Kill, Retire, Scheduler, StartWorker, TakeBack
+from lithops_agent.scheduling import Scheduler
 from lithops_agent.worker import CALL_HEAD, MAX_CALL_MESSAGE, RESULT_HEAD
 
 _STATS_SIZE = len(STATS) * 8

@@ -7,7 +7,7 @@ imperative. Rules:
   its own can't keep these from running.
 - Slots are shared evenly between the jobs that have calls waiting; a worker is never handed over from
   one job to another, it is retired and a new one started.
-- Calls are queued at a worker ahead of time only while they are short (`_queue_length`), and what
+- Calls are queued at a worker ahead of time only while they are short (`queue_length`), and what
   waits behind a call that turns out to be long is taken back for an idle worker.
 - A call that was running when its worker died is retried while its attempts last; the calls queued
   behind it were never begun, and lose nothing.
@@ -15,20 +15,15 @@ imperative. Rules:
 
 from __future__ import annotations
 
-import dataclasses
 import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Union
 
+from lithops_agent.actions import Action, Assign, Fail, Kill, Retire, StartWorker, TakeBack
+from lithops_agent.load import AHEAD, Job, Worker, queue_length
 from lithops_agent.protocol import Status
 from lithops_agent.suspects import Suspects
 
-_AHEAD = 0.02
-"""Seconds of work that are queued at a worker ahead of time, so that it never waits for the agent."""
-_LONG = 0.1
-"""Seconds; calls longer than this are not queued ahead at all."""
-_MAX_AHEAD = 64
 _TIME_SLICE = 0.25
 """Seconds that a worker serves its job before it makes room, when there are more jobs than slots."""
 _LINGER = 0.5
@@ -41,113 +36,18 @@ _BARREN_LIMIT = 3
 """So many workers, each started after the one before had died, that began no call: the job is given up."""
 
 
-@dataclasses.dataclass(frozen=True)
-class StartWorker:
-    """Fork worker ``worker`` for ``job``."""
-
-    worker: int
-    job: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Assign:
-    """Queue calls at a worker, in this order; report those that did not fit with `not_queued`."""
-
-    worker: int
-    job: str
-    calls: tuple[tuple[int, int], ...]
-    """(number, attempt) of each."""
-
-
-@dataclasses.dataclass(frozen=True)
-class TakeBack:
-    """Empty the queue of a worker and report what was in it with `taken_back`."""
-
-    worker: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Retire:
-    """Close the queue of a worker; it ends by itself."""
-
-    worker: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Kill:
-    """Kill a worker with all its descendants."""
-
-    worker: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Fail:
-    """Record a call as failed, without any worker having reported it."""
-
-    job: str
-    number: int
-    status: Status
-    why: str
-
-
-Action = Union[StartWorker, Assign, TakeBack, Retire, Kill, Fail]
-
-
-@dataclasses.dataclass(eq=False)
-class _Job:
-    job: str
-    serial: int
-    depth: int
-    timeout: float | None
-    retries: int
-    backlog: deque[int] = dataclasses.field(default_factory=deque)
-    attempts: dict[int, int] = dataclasses.field(default_factory=dict)
-    """Of calls that were begun before: the number of the next attempt."""
-    excused: dict[int, int] = dataclasses.field(default_factory=dict)
-    """Of these: how many attempts ended with the agent."""
-    mean: float | None = None
-    barren: int = 0
-    barren_until: int = 0
-    """The last worker that had been started when a barren one was counted."""
-    last_served_at: float = 0.0
-    workers: list[_Worker] = dataclasses.field(default_factory=list)
-
-
-@dataclasses.dataclass(eq=False)
-class _Worker:
-    worker: int
-    job: _Job
-    started_at: float
-    queue: deque[int] = dataclasses.field(default_factory=deque)
-    head_at: float = 0.0
-    """When the first call of the queue began; with an empty queue, when the last one ended."""
-    leaving: bool = False
-    retired: bool = False
-    killed_for: Status | None = None
-    killed_call: int | None = None
-    doomed: dict[int, Status] = dataclasses.field(default_factory=dict)
-    """Calls that were cancelled when the worker may have received them already."""
-    begun_any: bool = False
-    full: bool = False
-    """The queue had no room for the next call."""
-
-    @property
-    def usable(self) -> bool:
-        return not (self.leaving or self.retired or self.killed_for is not None)
-
-
 class Scheduler:
     """Jobs, their waiting calls, and the workers of one host."""
 
     def __init__(self, processes: int) -> None:
         self.processes = processes
-        self._jobs: dict[str, _Job] = {}
-        self._workers: dict[int, _Worker] = {}
+        self._jobs: dict[str, Job] = {}
+        self._workers: dict[int, Worker] = {}
         self._next_worker = 0
         self._next_job = 0
         # By depth, the jobs without any worker, the longest unserved first: a decision must not take longer
         # for each job that waits. An entry may be outdated, which `_first_unserved` notices.
-        self._unserved: dict[int, list[tuple[float, int, _Job]]] = {}
+        self._unserved: dict[int, list[tuple[float, int, Job]]] = {}
         self._suspects = Suspects()
 
     # -- what happened --
@@ -158,7 +58,7 @@ class Scheduler:
         """Calls of a job wait to be run."""
         if job not in self._jobs:
             self._next_job += 1
-            self._jobs[job] = _Job(job, self._next_job, depth, timeout, retries)
+            self._jobs[job] = Job(job, self._next_job, depth, timeout, retries)
         j = self._jobs[job]
         had_none = not j.backlog
         j.backlog.extend(numbers)
@@ -269,7 +169,7 @@ class Scheduler:
         return [action for action in actions if action is not None]
 
     def _interrupted(
-        self, w: _Worker, number: int, how: str, out_of_memory: bool, blameless: bool
+        self, w: Worker, number: int, how: str, out_of_memory: bool, blameless: bool
     ) -> Fail | None:
         """What becomes of a call that its dead worker had in hand."""
         job = w.job
@@ -372,7 +272,7 @@ class Scheduler:
         ]
         times.extend(w.head_at + _LINGER for w in self._workers.values() if w.usable and not w.queue)
         # What was due before now was done, or waits for something to happen.
-        later = [w.head_at + _AHEAD for w in self._workers.values() if len(w.queue) > 1]
+        later = [w.head_at + AHEAD for w in self._workers.values() if len(w.queue) > 1]
         if any(map(self._first_unserved, self._unserved)) or any(
             w.job.backlog and not self._count(w.job) for w in self._workers.values()
         ):
@@ -423,12 +323,12 @@ class Scheduler:
             job = w.job
             if not w.usable or w.full or not job.backlog:
                 continue
-            room = _queue_length(job) - len(w.queue)
+            room = queue_length(job) - len(w.queue)
             if room <= 0:
                 continue
             # The last calls of a job are dealt out one by one, so that all workers end together;
             # nothing is put behind a call that turned out to be long.
-            if w.queue and (len(job.backlog) < self.processes * 2 or now >= w.head_at + _AHEAD):
+            if w.queue and (len(job.backlog) < self.processes * 2 or now >= w.head_at + AHEAD):
                 continue
             numbers = [job.backlog.popleft() for _ in range(min(room, len(job.backlog)))]
             if not w.queue:
@@ -453,7 +353,7 @@ class Scheduler:
                 if len(w.queue) > 1:
                     actions.append(TakeBack(w.worker))
 
-    def _must_yield(self, w: _Worker, wanted: list[_Job], now: float) -> bool:
+    def _must_yield(self, w: Worker, wanted: list[Job], now: float) -> bool:
         """Whether a busy worker ends after its call, because other jobs have too few slots."""
         if self._free_slots(w.job.depth) > 0 or w.job in wanted:
             return False
@@ -470,7 +370,7 @@ class Scheduler:
                 break
             job = min(wanted, key=lambda j: (self._count(j), j.last_served_at, j.serial))
             self._next_worker += 1
-            w = _Worker(self._next_worker, job, started_at=now, head_at=now)
+            w = Worker(self._next_worker, job, started_at=now, head_at=now)
             self._workers[w.worker] = w
             job.workers.append(w)
             job.last_served_at = now
@@ -481,9 +381,9 @@ class Scheduler:
     def _unstick(self, depth: int, now: float, actions: list[Action]) -> None:
         """Take back what waits behind long calls while a worker of the job, or a slot, is idle."""
         free = self._free_slots(depth) > 0
-        stuck: dict[str, _Worker] = {}
+        stuck: dict[str, Worker] = {}
         for w in self._at(depth):
-            if len(w.queue) > 1 and now >= w.head_at + _AHEAD and w.killed_for is None and self._knows(w.job):
+            if len(w.queue) > 1 and now >= w.head_at + AHEAD and w.killed_for is None and self._knows(w.job):
                 longest = stuck.get(w.job.job)
                 if longest is None or len(w.queue) > len(longest.queue):
                     stuck[w.job.job] = w
@@ -495,19 +395,19 @@ class Scheduler:
 
     # -- small questions --
 
-    def _wanted(self, depth: int) -> list[_Job]:
+    def _wanted(self, depth: int) -> list[Job]:
         """Jobs that want a worker: those that have some already, and the first of those that have none."""
         served = {w.job.serial: w.job for w in self._at(depth) if self._knows(w.job)}
         wanted = [job for job in served.values() if self._wants_worker(job)]
         first = self._first_unserved(depth)
         return wanted if first is None else [*wanted, first]
 
-    def _note_unserved(self, job: _Job) -> None:
+    def _note_unserved(self, job: Job) -> None:
         if job.backlog and not job.workers:
             entries = self._unserved.setdefault(job.depth, [])
             heapq.heappush(entries, (job.last_served_at, job.serial, job))
 
-    def _first_unserved(self, depth: int) -> _Job | None:
+    def _first_unserved(self, depth: int) -> Job | None:
         entries = self._unserved.get(depth, [])
         while entries:
             noted_at, _, job = entries[0]
@@ -516,42 +416,42 @@ class Scheduler:
             heapq.heappop(entries)
         return None
 
-    def _wants_worker(self, job: _Job) -> bool:
+    def _wants_worker(self, job: Job) -> bool:
         if not job.backlog:
             return False
         idle = sum(1 for w in job.workers if w.usable and not w.queue)
         return len(job.backlog) > idle and self._count(job) < self.processes
 
-    def _knows(self, job: _Job) -> bool:
+    def _knows(self, job: Job) -> bool:
         """Whether a job was not released; one that came later under its name is another one."""
         return self._jobs.get(job.job) is job
 
-    def _of(self, job: str) -> list[_Worker]:
+    def _of(self, job: str) -> list[Worker]:
         found = self._jobs.get(job)
         return list(found.workers) if found is not None else []
 
-    def _at(self, depth: int) -> Iterator[_Worker]:
+    def _at(self, depth: int) -> Iterator[Worker]:
         return (w for w in self._workers.values() if w.job.depth == depth)
 
-    def _count(self, job: _Job) -> int:
+    def _count(self, job: Job) -> int:
         return sum(1 for w in job.workers if w.usable)
 
     def _free_slots(self, depth: int) -> int:
         held = sum(1 for w in self._at(depth) if not w.retired and w.killed_for is None)
         return self.processes - held
 
-    def _kill(self, w: _Worker, reason: Status) -> Kill:
+    def _kill(self, w: Worker, reason: Status) -> Kill:
         w.killed_for = reason
         w.killed_call = w.queue[0] if w.queue else None
         return Kill(w.worker)
 
-    def _fail(self, job: _Job, number: int, status: Status, why: str) -> Fail:
+    def _fail(self, job: Job, number: int, status: Status, why: str) -> Fail:
         job.attempts.pop(number, None)
         job.excused.pop(number, None)
         self._suspects.over(job.job, number)
         return Fail(job.job, number, status, why)
 
-    def _prune(self, job: _Job) -> None:
+    def _prune(self, job: Job) -> None:
         if (
             self._knows(job)
             and not job.backlog
@@ -560,7 +460,7 @@ class Scheduler:
         ):
             del self._jobs[job.job]
 
-    def _barren(self, w: _Worker, how: str) -> list[Fail | None]:
+    def _barren(self, w: Worker, how: str) -> list[Fail | None]:
         if w.begun_any or w.retired or w.killed_for is not None or w.worker <= w.job.barren_until:
             return []
         w.job.barren += 1
@@ -571,10 +471,3 @@ class Scheduler:
         numbers = list(w.job.backlog)
         w.job.backlog.clear()
         return [self._fail(w.job, number, Status.WORKER_DIED, why) for number in numbers]
-
-
-def _queue_length(job: _Job) -> int:
-    """How many calls a worker may hold: the one it runs, and what is queued behind it."""
-    if job.mean is None or job.mean >= _LONG:
-        return 1
-    return max(2, min(_MAX_AHEAD, int(_AHEAD / max(job.mean, 1e-6)) + 1))

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lithops_agent.actions import Action, Assign, Fail, StartWorker
 from lithops_agent.journal import Journal
 from lithops_agent.notes import note_path
 from lithops_agent.protocol import Status
-from lithops_agent.scheduling import Action, Assign, Fail, Scheduler, StartWorker
+from lithops_agent.scheduling import Scheduler
 from lithops_agent.worker import NOTE
 from tests.unit.agent.journals import ended, job, small
 from tests.unit.agent.test_scheduling import Host

@@ -10,17 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lithops_agent.actions import Action, Assign, Fail, Kill, Retire, StartWorker, TakeBack
 from lithops_agent.protocol import Status
-from lithops_agent.scheduling import (
-    Action,
-    Assign,
-    Fail,
-    Kill,
-    Retire,
-    Scheduler,
-    StartWorker,
-    TakeBack,
-)
+from lithops_agent.scheduling import Scheduler
 
 # ---- a simulated host -------------------------------------------------------------------------------
 
