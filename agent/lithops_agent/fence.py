@@ -1,12 +1,10 @@
 """The second fence: ends a host at its deadline although the agent is dead, stopped or mute.
 
 The deadline is in a small file that the living agent writes. A timer of systemd runs this program at the
-deadline that it was armed for, or, where systemd is not at hand, a watchdog process of a session of its own
-looks into the file again and again. If the file says later by then, the fence is armed again; if it says
-never, it is not. While the agent lives it ends the host itself, at the deadline; the fence follows after a
-moment of grace.
-
-The watchdog waits all the time, so this module imports little.
+deadline that it was armed for, or, where systemd is not at hand, a watchdog does: a shell, in a session of
+its own, that looks into the file again and again. If the file says later by then, the fence is armed again;
+if it says never, it is not. While the agent lives it ends the host itself, at the deadline; the fence
+follows after a moment of grace.
 """
 
 from __future__ import annotations
@@ -17,7 +15,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from typing import IO, Any, NamedTuple
 
@@ -27,8 +24,20 @@ from lithops_agent.instants import Clock, Instant, SystemClock
 
 GRACE = 0.75
 """Seconds that the agent has for doing it itself."""
-_TICK = 0.5
 _LOOK_AFTER_WATCHDOG = 10.0
+# $1 is the file, the rest the command that looks. A Python that waits would need ten times the memory.
+_WATCHDOG = """f=$1; shift
+while IFS= read -r told < "$f" || [ -n "$told" ]; do
+    at=${told#*\\"uptime\\": }
+    at=${at%%[!0-9]*}
+    [ -n "$at" ] || exit 0
+    read -r now _ < /proc/uptime
+    now=${now%.*}${now#*.}
+    if [ "$now" -ge "$at" ]; then "$@"; fi
+    told=
+    if [ "$now" -lt "$((at - 300))" ]; then sleep 1; else sleep 0.2; fi
+done
+"""
 _SIZE = 1024
 """The file is overwritten in its place, so that a full disk does not hold up a deadline."""
 
@@ -49,7 +58,17 @@ class Orders(NamedTuple):
             "unit": self.unit,
             "program": self.program,
             "python": sys.executable,
+            "uptime": _uptime_of(self.deadline),
         }
+
+
+def _uptime_of(deadline: Instant | None) -> int | None:
+    """When the fence looks, in the terms of a shell: hundredths of a second of /proc/uptime."""
+    left = judge(deadline, SystemClock().now())
+    if left is None:
+        return None
+    with open("/proc/uptime") as file:
+        return max(int((float(file.read().split()[0]) + left) * 100), 1)
 
 
 def judge(deadline: Instant | None, now: Instant) -> float | None:
@@ -137,7 +156,7 @@ def _start_watchdog(home: str, program: str) -> None:
     import subprocess
 
     # By way of a shell that ends at once, so that it is nobody's child.
-    command = [*_command(home, program), "--watch"]
+    command = ["sh", "-c", _WATCHDOG, "sh", os.path.join(home, FENCE), *_command(home, program)]
     subprocess.run(
         ["sh", "-c", '"$@" & ', "sh", *command],
         stdin=subprocess.DEVNULL,
@@ -227,16 +246,12 @@ class Outpost:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``fence --home FOLDER``: look once, and end the host or arm the fence again; ``--watch``: stay."""
-    home, watch = arguments[arguments.index("--home") + 1], "--watch" in arguments
-    clock = SystemClock()
-    while (left := _look(home, clock)) is not None:
-        if not watch:
-            orders = read(home)
-            if orders is not None:
-                arm(home, orders, clock.now())
-            break
-        time.sleep(min(left, _TICK))
+    """``fence --home FOLDER``: look, and end the host or arm the fence again."""
+    home, clock = arguments[arguments.index("--home") + 1], SystemClock()
+    left, orders = _look(home, clock), read(home)
+    # A watchdog looks again by itself.
+    if left is not None and orders is not None and orders.unit != "none":
+        arm(home, orders, clock.now())
     return 0
 
 

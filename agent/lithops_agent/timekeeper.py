@@ -61,7 +61,8 @@ class Timekeeper:
         self._idle_since = begun
         self._started: dict[str, tuple[Instant, float | None]] = {}
         self._arriving: collections.Counter[str] = collections.Counter()
-        self._was_busy = False
+        self._busy: set[str] = set()
+        """The jobs that ran when it was last looked at, and those that have come since."""
         self._seen_busy: Instant | None = None
         self._closed = False
         self._saved = kept
@@ -89,7 +90,8 @@ class Timekeeper:
                 return False
             if job not in self._started:
                 self._started[job] = (self._clock.now(), self._policy.hard if nested else hard)
-                self._was_busy = True
+            if job not in self._busy:
+                self._busy.add(job)
                 self._save()
             self._arriving[job] += 1
             return True
@@ -154,9 +156,9 @@ class Timekeeper:
         busy = {*self._observed.busy(), *self._arriving}
         if busy:
             self._seen_busy = now
-        elif self._was_busy:
+        elif self._busy:
             self._idle_since = self._completed_at(now)
-        self._was_busy = bool(busy)
+        self._busy = busy
         self._started = {
             job: started for job, started in self._started.items() if job in busy or self._observed.known(job)
         }
@@ -183,8 +185,11 @@ class Timekeeper:
             "soft": self._policy.soft,
             "hard": self._policy.hard,
             "ending": self._ending,
-            "busy": self._was_busy,
-            "started": {job: [since.to_json(), hard] for job, (since, hard) in self._started.items()},
+            "started": {
+                job: [since.to_json(), hard]
+                for job, (since, hard) in self._started.items()
+                if job in self._busy
+            },
         }
         text = json.dumps(kept)
         if text != self._saved:
@@ -198,7 +203,7 @@ class Timekeeper:
         self._policy = Policy(kept["soft"], kept["hard"])
         self._ending = kept["ending"]
         self._idle_since = Instant.from_json(kept["idle_since"])
-        self._was_busy = kept["busy"]
+        self._busy = set(self._started)
 
 
 def _here(instant: Instant, now: Instant) -> float:
