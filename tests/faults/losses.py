@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import time
 
-from tests.faults.scenario import PATIENCE, Row, Stage, begun, half_way, row_of, scenario, together, under_way
+from tests.faults.scenario import (
+    PATIENCE,
+    Row,
+    Stage,
+    agent_pids,
+    begun,
+    half_way,
+    row_of,
+    scenario,
+    together,
+    under_way,
+)
 from tests.integration.support import eventually
 
 _NOTICED = 75.0
@@ -24,6 +35,28 @@ def _power_cut(stage: Stage) -> Row:
     twice = {number for number, times in begun(hosts, program).items() if times > 1}
     assert twice <= set(begun(hosts[:1], program)), "a call ran twice that the lost host had not begun"
     return row
+
+
+@scenario("last-writes", "power cut of a host, its last writes lost", repeats=True)
+def _last_writes(stage: Stage) -> Row:
+    """The journal is on the disk as it was before the job came; the agent goes on from that."""
+    host = stage.host()
+    work, saved = "/home/user/.lithops/agent/work", "/home/user/saved"
+    stage.program([host], 2, 0.0).wait(PATIENCE)
+    pids = " ".join(map(str, agent_pids(host)))
+    host.run(f"kill -STOP {pids}; mkdir {saved}; cp -a {work}/journal.db* {saved}; kill -CONT {pids}")
+    program = stage.program([host], 30, 0.25)
+    half_way(program)
+    host.kill()
+    cut_at, missing = time.monotonic(), set(range(program.count)) - program.told()
+    disk = host.hardware.disk
+    for path in disk.hold(work).glob("journal.db*"):
+        path.unlink()
+    for path in disk.hold(saved).iterdir():
+        path.rename(disk.hold(work) / path.name)
+    host.start()
+    recovery = program.recovered(cut_at, missing, PATIENCE)
+    return row_of(program, [host], injected=1, recovery=recovery)
 
 
 @scenario("no-host-left", "power cut of all hosts", fast=False)
