@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lithops_agent import protocol
-from lithops_agent.protocol import Status
+from lithops_agent.protocol import Problem, Status
+from lithops_agent.service import Ending
 from tests.unit.agent import functions
-from tests.unit.agent.agents import Station, calls
+from tests.unit.agent.agents import Station, calls, is_problem
 from tests.unit.agent.pools import within
 
 
@@ -36,6 +39,7 @@ def test_an_agent_without_a_job_ends_at_its_soft_time_out(counting: Station) -> 
     counting.clock.ahead += 10
     within(10, lambda: counting.reasons, "the end")
     assert "soft" in counting.reasons[0]
+    assert counting.endings[0] == Ending(counting.reasons[0], "remove", with_work=False)
 
 
 def test_soft_counts_from_the_end_of_the_last_job(counting: Station, tmp_path: Path) -> None:
@@ -63,6 +67,69 @@ def test_at_the_hard_deadline_tasks_are_killed_and_results_stay(counting: Statio
     counting.clock.ahead += 10
     records = counting.collect(3)
     assert [record.status for record in records] == [Status.SUCCESS, *[Status.HARD_DISMANTLE] * 2]
+    assert records[1].body == f"job {spec.job} reached standalone.hard_dismantle_timeout (1000 s)".encode()
+    assert counting.answer(protocol.STATUS)["draining"] is True
+    is_problem(counting.submit(calls(spec, 0, first=9)), 503, Problem.DRAINING)
+    assert counting.reasons == [], "it waits for the job to be released, or its time to be up"
+    counting.clock.ahead += 1.0
+    within(10, lambda: counting.reasons, "the end")
+
+
+def test_an_agent_whose_results_were_collected_ends_at_once(counting: Station, tmp_path: Path) -> None:
+    spec, head = counting.job(functions.wait_for, hard_timeout=1000.0)
+    counting.submit(head, calls(spec, str(tmp_path / "never")))
+    within(10, lambda: counting.agent.pool.snapshot()[1], "the start")
+    counting.clock.ahead += 1000
+    counting.collect(1)
+    counting.answer(protocol.RELEASE, data=json.dumps({"jobs": [spec.job]}))
+    within(10, lambda: counting.reasons, "the end")
+
+
+def test_all_jobs_of_a_host_end_at_the_first_hard_deadline(counting: Station, tmp_path: Path) -> None:
+    never = str(tmp_path / "never")
+    for hard in (1000.0, None, 5000.0):
+        spec, head = counting.job(functions.wait_for, 3, hard_timeout=hard)
+        counting.submit(head, calls(spec, never, never, never))
+    counting.clock.ahead += 1000
+    assert {record.status for record in counting.collect(9)} == {Status.HARD_DISMANTLE}
+
+
+def test_it_tells_when_it_ends_and_why(counting: Station, tmp_path: Path) -> None:
+    told = counting.answer(protocol.STATUS)
+    assert re.fullmatch(r"soft: no job since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", told["reason"])
+    assert 90 < counting.results(wait=0)[0]["ends_in"] <= 100
+    spec, head = counting.job(functions.wait_for, soft_timeout=7.0, hard_timeout=1000.0)
+    counting.submit(head, calls(spec, str(tmp_path / "never")))
+    assert counting.answer(protocol.STATUS)["reason"].startswith(f"hard: job {spec.job} since ")
+    assert 990 < counting.results(wait=0)[0]["ends_in"] <= 1000
+
+
+@pytest.mark.parametrize(
+    ("data", "how"), [(None, "keep"), ("{}", "keep"), ('{"ending": "remove"}', "remove")]
+)
+def test_asked_to_end_it_ends_as_asked_or_as_the_last_job_said(
+    counting: Station, data: str | None, how: str
+) -> None:
+    spec, head = counting.job(functions.double, ending="keep")
+    counting.submit(head, calls(spec, 1))
+    counting.collect(1)
+    assert counting.answer(protocol.DISMANTLE, data=data) == {}
+    within(10, lambda: counting.endings, "the end")
+    assert counting.endings == [Ending("asked to", how, with_work=True)]
+
+
+def test_calls_whose_time_was_up_while_no_agent_ran_are_told_so(tmp_path: Path) -> None:
+    first = Station(tmp_path / "agent")
+    spec, head = first.job(functions.wait_for, hard_timeout=50.0)
+    first.submit(head, calls(spec, str(tmp_path / "never")))
+    first.close()
+    second = Station(tmp_path / "agent", begun=first.clock.now().plus(60))
+    try:
+        (record,) = second.collect(1)
+        assert record.status == Status.HARD_DISMANTLE
+        assert second.reasons == [], "the host was asked for anew, and goes on"
+    finally:
+        second.close()
 
 
 def test_a_job_without_time_outs_keeps_the_agent(counting: Station) -> None:

@@ -12,6 +12,7 @@ import pytest
 from lithops.bootstrap.probe import (
     HostFacts,
     Interpreter,
+    check_power,
     choose_python,
     choose_unit,
     parse_probe,
@@ -83,6 +84,28 @@ def test_a_live_agent() -> None:
 )
 def test_who_keeps_the_agent_running(changes: dict[str, object], unit: str) -> None:
     assert choose_unit(facts(**changes)) == unit
+
+
+def test_a_login_that_cannot_switch_off_is_refused() -> None:
+    check_power(facts(root=True))
+    with pytest.raises(BootstrapError, match="poweroff needs root, and the login user") as raised:
+        check_power(facts(sudo=True), "web")
+    assert (raised.value.host, raised.value.phase) == ("web", "probe")
+
+
+@pytest.mark.parametrize(("code", "root"), [(0, True), (1, False)])
+def test_the_probe_looks_for_sudo_when_asked_to(tmp_path: Path, code: int, root: bool) -> None:
+    programs = {"id": "echo 1000", "sudo": f"exit {code}"}
+    for name, body in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    environ = {"HOME": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}", "USER": "user"}
+    for asked in (True, False):
+        command, stdin = probe_command("agent-0123456789abcdef.zip", (3, 99), "python3", root=asked)
+        done = subprocess.run(
+            ["sh", "-c", command], input=stdin, capture_output=True, env=environ, check=True
+        )
+        assert parse_probe(done.stdout.decode()).root is (root and asked)
 
 
 P311, P38 = Interpreter("3.11", "/usr/bin/python3.11"), Interpreter("3.8", "/usr/bin/python3.8")
