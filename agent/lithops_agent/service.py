@@ -10,7 +10,7 @@ import time
 import traceback
 import uuid
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +26,8 @@ from lithops_agent.version import __version__
 _PAGE = 4 * 1024 * 1024
 _COLLECT_AFTER_HARD = 1.0
 """Seconds that an agent stays after its hard deadline at most, so that results can be collected."""
+_LARGE = 0.3
+"""Seconds for fetching large results, once their coordinators have heard of them."""
 _TO_END = 3.0
 """Seconds that the second fence gives an agent that has begun to end."""
 _SETTLE = 0.05
@@ -33,6 +35,7 @@ _SETTLE = 0.05
 _BLOB_AGE = 3600.0
 """Seconds that a blob is kept for a later job after it was sent."""
 _TIDY_INTERVAL = 60.0
+_SESSIONS = 1000
 
 
 class MissingBlobs(Exception):
@@ -124,6 +127,8 @@ class Agent:
         self._tidy_at = 0.0
         self._ending: Ending | None = None
         self._left = False
+        self._cursors: dict[str, int] = {}
+        """Up to where each session has heard of results."""
         self._keeper = threading.Thread(target=self._watch, name="keeper", daemon=True)
         self._agent_id = self.journal.fact("agent_id") or uuid.uuid4().hex
         self.journal.keep_fact("agent_id", self._agent_id)
@@ -205,6 +210,7 @@ class Agent:
 
     def results(self, session: str, after: int, wait: float) -> tuple[Page, dict[str, Any]]:
         """Results after a cursor, waiting up to ``wait`` seconds for the first; and what waits and runs."""
+        self._cursors[session] = after
         seen = self.pool.recorded(session)
         page = self.journal.results(session, after, _PAGE)
         deadline = time.monotonic() + wait
@@ -315,6 +321,8 @@ class Agent:
         now = time.monotonic()
         if now >= self._tidy_at:
             self._tidy_at = now + _TIDY_INTERVAL
+            if len(self._cursors) > _SESSIONS:
+                self._cursors.clear()  # Those that still poll are noted again.
             self.journal.drop_blobs(time.time() - _BLOB_AGE)
 
     def _drain(self, decision: Dismantle) -> None:
@@ -322,13 +330,21 @@ class Agent:
         began = self._clock.now()
         self._set_fence(began.plus(_TO_END), note_only=True)
         if decision.jobs:
-            jobs = self.pool.busy_jobs()
+            sessions = {spec.session for job in self.pool.busy_jobs() if (spec := self.journal.spec(job))}
             self.pool.end_all(Status.HARD_DISMANTLE, decision.reason)
-            while self._ending is None and any(self.journal.spec(job) for job in jobs):
-                if began.until(self._clock.now()) >= _COLLECT_AFTER_HARD:
-                    break
-                time.sleep(_SETTLE)
+            self._wait_for_collection(sessions, began.plus(_COLLECT_AFTER_HARD))
         self._ending = self._ending or Ending(decision.reason, self._times.ending, with_work=False)
+
+    def _wait_for_collection(self, sessions: Collection[str], deadline: Instant) -> None:
+        """Wait until these sessions have heard of all results, or the deadline."""
+        while self._ending is None and (left := self._clock.now().until(deadline)) > 0:
+            if not self.pool.busy_jobs() and all(map(self._has_heard, sessions)):
+                time.sleep(min(left, _LARGE))
+                return
+            time.sleep(_SETTLE)
+
+    def _has_heard(self, session: str) -> bool:
+        return not self.journal.results(session, self._cursors.get(session, 0), 1).records
 
     def _leave(self) -> None:
         """Kill the workers, send those home who wait for results, and end."""

@@ -15,6 +15,7 @@ from lithops.backends.machine import Link
 from lithops.config import resolve
 from lithops.config.settings import VmSettings
 from lithops.dispatch.client import AgentClient
+from tests.integration.support import eventually
 from tests.testbed import Host
 
 ACCURACY = 2.0
@@ -91,7 +92,7 @@ class Login:
             self.systemctl_user(f"stop {unit}")
         else:
             self.signal("KILL", "serve")
-        assert not self.pids("serve")
+        eventually(lambda: not self.pids("serve"), "the end of the agent", 2)
 
     def disable_fence(self) -> None:
         """Take the second fence away, behind the agent's back."""
