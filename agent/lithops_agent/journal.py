@@ -64,6 +64,8 @@ class Journal:
         self._jobs: dict[str, _Job] = {}
         self._names: dict[int, str] = {}
         self._touched: dict[int, Instant] = {}
+        self._empty: set[int] = set()
+        """Jobs that have had no calls yet."""
         for row, job, session, spec in self._db.execute(
             "SELECT id, job, session, spec FROM jobs ORDER BY id"
         ):
@@ -116,14 +118,20 @@ class Journal:
             if spec.job in self._jobs:
                 return
             self._ballast.refuse_when_spent()
+            now = self._now()
             with self._db.transaction():
-                self._db.execute("INSERT OR IGNORE INTO sessions(session) VALUES(?)", (spec.session,))
                 session = self._session(spec.session)
+                if session < 0:
+                    self._db.execute("INSERT INTO sessions(session) VALUES(?)", (spec.session,))
+                    session = self._session(spec.session)
                 cursor = self._db.execute(
                     "INSERT INTO jobs(job, session, spec, touched) VALUES(?, ?, ?, ?)",
-                    (spec.job, session, json.dumps(spec.to_json()), json.dumps(self._now().to_json())),
+                    (spec.job, session, json.dumps(spec.to_json()), json.dumps(now.to_json())),
                 )
-            self._know(spec.job, _Job(int(cursor.lastrowid or 0), session, spec))
+            row = int(cursor.lastrowid or 0)
+            self._know(spec.job, _Job(row, session, spec))
+            self._touched[row] = now
+            self._empty.add(row)
 
     def _session(self, session: str) -> int:
         found = self._db.execute("SELECT id FROM sessions WHERE session=?", (session,)).fetchone()
@@ -154,7 +162,8 @@ class Journal:
         try:
             with self._lock, self._db.transaction():
                 row = self._known(job).row
-                new = self._not_yet_here(row, [call.number for call in calls])
+                numbers = [call.number for call in calls]
+                new = set(numbers) if row in self._empty else self._not_yet_here(row, numbers)
                 for call in calls:
                     if call.number in new:
                         fresh.setdefault(call.number, call)
@@ -165,6 +174,7 @@ class Journal:
                     "INSERT INTO calls(job, number, data, file) VALUES(?, ?, ?, ?)",
                     ((row, call.number, call.data, call.file) for call in fresh.values()),
                 )
+                self._empty.discard(row)
         except BaseException:
             fresh.clear()
             raise
@@ -348,6 +358,7 @@ class Journal:
             for name, job in known.items():
                 del self._jobs[name], self._names[job.row]
                 self._touched.pop(job.row, None)
+                self._empty.discard(job.row)
 
     def _release(self, jobs: list[_Job]) -> None:
         with self._db.transaction():

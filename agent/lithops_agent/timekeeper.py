@@ -76,8 +76,9 @@ class Timekeeper:
         with self._lock:
             if self._closed:
                 return False
-            self._policy, self._ending = policy, ending
-            self._save()
+            if (policy, ending) != (self._policy, self._ending):
+                self._policy, self._ending = policy, ending
+                self._save()
             return True
 
     def begin(self, job: str, hard: float | None, *, nested: bool) -> bool:

@@ -207,19 +207,20 @@ def _become_worker(orders: socket.socket, zygote: int) -> NoReturn:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _prefer_as_oom_victim()
+    null = os.open(os.devnull, os.O_RDONLY)
+    _rehearse()
     request, fds, _, _ = socket.recv_fds(orders, _ORDER_SIZE, 3)
     orders.close()
     if not request:
         os._exit(0)
     order = json.loads(request)
     calls_fd, results_fd, log_fd = fds
-    null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (log_fd, 1), (log_fd, 2)):
         os.dup2(source, target)
     for fd in (null, log_fd):
         if fd > 2:
             os.close(fd)
-    _prefer_as_oom_victim()
     # From 3.14 on the stack of C comes after that of Python, and would push it out of the last words.
     faulthandler.enable(2, **({"c_stack": False} if sys.version_info >= (3, 14) else {}))
     os.environ.update(order["env"])
@@ -242,6 +243,21 @@ def _become_worker(orders: socket.socket, zygote: int) -> NoReturn:
     finally:
         _flush()
         os._exit(status)
+
+
+def _rehearse() -> None:
+    """Do what a first call does, before there is one: a process that was forked copies each page of memory
+    when it first writes there, and nobody waits for that now."""
+    calls, queued = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    results, reported = socket.socketpair()
+    with calls, queued, results, reported:
+        order = {"folder": "", "function": os.devnull, "note": os.devnull}
+        worker = Worker(json.loads(json.dumps(order)), calls, results)
+        worker._function = int
+        queued.send(CALL_HEAD.pack(0, 1, 0) + pickle.dumps(((), {})))
+        queued.shutdown(socket.SHUT_WR)
+        worker.serve()
+        worker.close()
 
 
 def _prefer_as_oom_victim() -> None:
@@ -276,6 +292,11 @@ class Worker:
         self._noted = 0
         self._pid = float(os.getpid())
         self._function: Callable[..., Any] | None = None
+
+    def close(self) -> None:
+        """Close the files that were opened beside the sockets."""
+        os.close(self._statm)
+        os.close(self._notes)
 
     def serve(self) -> None:
         """Run calls until the agent closes the queue."""
