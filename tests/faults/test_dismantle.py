@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lithops import FunctionExecutor
+from lithops.bootstrap.bundle import build_bundle
 from lithops.errors import HardDismantleTimeout
 from lithops.future import ResponseFuture
 from tests.faults.ending import ACCURACY, Login, status
@@ -17,6 +18,7 @@ from tests.faults.functions import hold, hold_after
 from tests.integration.conftest import OpenExecutor
 from tests.integration.support import eventually
 from tests.testbed import Host, Testbed
+from tests.testbed.fixtures import FreshHost
 
 pytestmark = pytest.mark.integration
 
@@ -238,3 +240,25 @@ def test_a_restart_of_the_agent_resets_no_hard_countdown(
     with pytest.raises(HardDismantleTimeout):
         future.result(timeout=20)
     login.gone_in_time(began + 5, kept=["work"])
+
+
+# ---- other releases ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("unit", ["none", "system"])
+@pytest.mark.parametrize("release", ["bullseye", "trixie"])
+def test_fences_on_other_releases(fresh_host: FreshHost, release: str, unit: str) -> None:
+    """With another systemd and another Python: the second fence alone, then the keeper alone."""
+    login = Login(fresh_host(release=release), UNITS[unit], unit)
+    bundle = build_bundle()
+    folder = f"{login.folder}/agent/bundles"
+    for alone in (login.kill_for_good, login.disable_fence):
+        login.host.run(f"mkdir -p {folder}", user=login.user)
+        login.host.hardware.disk.hold(f"{folder}/{bundle.name}").write_bytes(bundle.path.read_bytes())
+        login.host.run(f"systemctl unmask --runtime lithops-agent-{login.user}", check=False)
+        start = f"start --home {login.folder}/agent --soft 4 --unit {unit}"
+        login.host.run(f"python3 {folder}/{bundle.name} {start} </dev/null", user=login.user)
+        deadline = time.time() + 4
+        time.sleep(1)
+        alone()
+        login.gone_in_time(deadline, early=2)
