@@ -38,8 +38,8 @@ class CallData(NamedTuple):
 
 
 class Interrupted(NamedTuple):
-    """A call that ran when an agent ended: the number of its next attempt, and how many of the earlier ones an
-    agent was killed in."""
+    """A call that ran when an agent ended: the number of its next attempt, and in how many of the earlier
+    ones an agent was killed."""
 
     attempt: int
     crashes: int
