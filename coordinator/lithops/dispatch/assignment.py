@@ -186,7 +186,7 @@ class Assignment:
         self._make_homeless(j, back)
         host.unfinished -= len(back)
         host.waiting.pop(job, None)
-        if all(other.full for other in self._hosts if other.ready):
+        if all(other.full or other.gone for other in self._hosts):
             return [GiveUp(job, back)] if back else []
         return self._place()
 
@@ -267,7 +267,10 @@ class Assignment:
         ready = [host for host in self._hosts if host.ready]
         if not ready:
             return self._give_up() if all(host.gone for host in self._hosts) else []
-        ready = [host for host in ready if not host.full] or ready
+        roomy = [host for host in ready if not host.full]
+        if not roomy and any(not host.ready and not host.gone for host in self._hosts):
+            return []
+        ready = roomy or ready
         actions: list[Action] = []
         for j in self._jobs.values():
             if j.homeless:

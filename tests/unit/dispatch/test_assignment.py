@@ -315,6 +315,24 @@ def test_when_no_host_has_room_calls_are_given_up_and_tried_anew_later() -> None
     assert sent(assignment.calls_added("other", [0])) == {"a": [0]}
 
 
+def test_what_a_host_has_no_room_for_waits_for_one_that_is_on_its_way() -> None:
+    assignment = Assignment(["a", "b", "c"])
+    assignment.host_ready("a", 1)
+    assignment.calls_added(JOB, range(2))
+    assert assignment.calls_refused("a", JOB, [0, 1]) == []
+    assert assignment.host_lost("c") == []
+    assert sent(assignment.host_ready("b", 1)) == {"b": [0, 1]}
+
+
+def test_what_a_host_has_no_room_for_is_tried_there_again_when_no_other_comes() -> None:
+    assignment = Assignment(["a", "b"])
+    assignment.host_ready("a", 1)
+    assignment.calls_added(JOB, range(2))
+    assert assignment.calls_refused("a", JOB, [0, 1]) == []
+    assert assignment.host_lost("b") == [Send("a", JOB, [0, 1])]
+    assert assignment.calls_refused("a", JOB, [0, 1]) == [GiveUp(JOB, [0, 1])]
+
+
 def test_a_refusal_of_what_has_ended_or_moved_changes_nothing() -> None:
     assignment = ready(a=1, b=1)
     assignment.calls_added(JOB, range(2))
