@@ -17,7 +17,7 @@ _MEASURES: dict[str, Callable[[measure.Client], Sequence[Figure]]] = {
     "import": lambda client: [measure.import_time()],
     "warm": lambda client: [measure.warm_call(client)],
     "map": lambda client: [measure.map_of_nothing(client)],
-    "idle": lambda client: [measure.idle_memory(client)],
+    "idle": measure.idle_memory,
     "memory": lambda client: [measure.client_memory(client)],
 }
 _LONG: dict[str, Callable[[measure.Client], Sequence[Figure]]] = {"million": measure.million}

@@ -29,11 +29,15 @@ _MEMORY_CALLS = 100_000
 _MEMORY_SIZE = 1024
 _MILLION = 1_000_000
 _SHRINK_TIMEOUT = 300
+_IDLE = 35
+"""Seconds after which the agent has ended what it kept warm."""
 _REST = 3.0
 """Seconds after which workers without a call have ended."""
 _SPARE = 6_000_000
 """Bytes of the journal that may stay allocated for the next job."""
 _TIMEOUT = 300
+_IDLE = 35
+"""Seconds after which the agent has ended what it kept warm."""
 _SCRIPT = Path(__file__).with_name("script.py")
 
 
@@ -145,14 +149,22 @@ def _nothing(x: int) -> None:
     pass
 
 
-def idle_memory(client: Client) -> Figure:
-    """All processes of an agent that has run something and has nothing to do."""
+def idle_memory(client: Client) -> list[Figure]:
+    """All processes of an agent that has run something: a moment later, and when it has nothing to do."""
     client.run("first")
-    used = client.host.memory()
-    return Figure(
-        what="agent, idle, all processes", values=[used["rss"] / 1e6], unit="MB", must=80,
-        reference=f"proportional share (PSS): {used['pss'] / 1e6:.0f} MB",
-    )  # fmt: skip
+    time.sleep(1)
+    soon = client.host.memory()
+    time.sleep(_IDLE)
+    idle = client.host.memory()
+    return [
+        _memory("agent, 1 s after a call, all processes", soon, None),
+        _memory(f"agent, idle for {_IDLE} s, all processes", idle, 80),
+    ]
+
+
+def _memory(what: str, used: dict[str, int], must: float | None) -> Figure:
+    share = f"proportional share (PSS): {used['pss'] / 1e6:.0f} MB"
+    return Figure(what=what, values=[used["rss"] / 1e6], unit="MB", must=must, reference=share)
 
 
 def client_memory(client: Client) -> Figure:
