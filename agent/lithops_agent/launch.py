@@ -31,6 +31,10 @@ class LaunchFailed(Exception):
     """The agent could not be started; the message says what it wrote."""
 
 
+class Vanished(Exception):
+    """The program is not there any more: the time of an earlier agent was up, and all was removed."""
+
+
 class Busy(Exception):
     """An agent of another bundle has jobs."""
 
@@ -44,7 +48,7 @@ def ensure_running(home: Path, orders: fence.Orders, options: Sequence[str]) -> 
     """Start the agent of the program that the orders name unless it runs; its state as one line of JSON.
 
     The fence is there before the agent is. An idle agent of another bundle is ended first. Raises Busy when
-    that one has jobs, and LaunchFailed.
+    that one has jobs, Vanished, and LaunchFailed.
     """
     state_file = StateFile(home)
     bundle = release_of(orders.program)
@@ -56,6 +60,8 @@ def ensure_running(home: Path, orders: fence.Orders, options: Sequence[str]) -> 
             _end_other(state)
             state = None
         if state is None:
+            if not os.path.exists(orders.program):
+                raise Vanished(f"{orders.program} was removed")
             _put_up_fence(str(home), orders)
             state = _launch(state_file, command, orders.unit, written_at)
     return json.dumps(state)

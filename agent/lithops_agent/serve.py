@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from lithops_agent import clearing, fence
 from lithops_agent.instants import Instant, SystemClock
-from lithops_agent.launch import Busy, LaunchFailed, ensure_running, release_of
-from lithops_agent.statefile import EXIT_BUSY, EXIT_FAILED, StateFile, boot_id
+from lithops_agent.launch import Busy, LaunchFailed, Vanished, ensure_running, release_of
+from lithops_agent.statefile import EXIT_BUSY, EXIT_FAILED, EXIT_VANISHED, StateFile, boot_id
 from lithops_agent.systemd import UNITS
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _KEEPALIVE = 3600
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; the exit code is 0, 1 (failed) or 75 (another version is at work)."""
+    """Entry point; the exit code is 0, 1 (failed), 2 (removed meanwhile) or 75 (another version works)."""
     options = _parser().parse_args(arguments)
     home = Path(options.home).expanduser().absolute()
     if options.command == "end":
@@ -48,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Busy as exc:
         sys.stderr.write(f"{exc}\n")
         return EXIT_BUSY
+    except Vanished as exc:
+        sys.stderr.write(f"{exc}\n")
+        return EXIT_VANISHED
     except LaunchFailed as exc:
         sys.stderr.write(f"{exc}\n")
         return EXIT_FAILED

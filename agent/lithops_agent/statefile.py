@@ -12,6 +12,8 @@ from lithops_agent.disk import is_disk_full
 from lithops_agent.instants import boot_id as boot_id
 
 EXIT_FAILED = 1
+EXIT_VANISHED = 2
+"""What ``start`` exits with when its program was removed meanwhile; Python's own when it was before."""
 EXIT_BUSY = 75
 """What ``start`` exits with when an agent of another version has jobs: EX_TEMPFAIL of sysexits.h."""
 

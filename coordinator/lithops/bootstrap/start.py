@@ -30,14 +30,14 @@ from lithops.errors import (
     HostNotWritable,
 )
 from lithops.ssh.deadline import Deadline
+from lithops_agent.statefile import EXIT_VANISHED
 
 if TYPE_CHECKING:
     from lithops.ssh.execution import Completed
 
 EXIT_BUSY = 75
 _NO_FOLDER, _NO_WRITE, _INCOMPLETE = 91, 92, 93
-_VANISHED = (2, _NO_FOLDER, _NO_WRITE)
-"""2 is Python's for a program that is not there."""
+_VANISHED = (EXIT_VANISHED, _NO_FOLDER, _NO_WRITE)
 _FREE_NEEDED = 8 << 20
 """Beside the bundle the agent unpacks a part of it and keeps its journal."""
 _TAIL = 2000

@@ -15,7 +15,7 @@ import pytest
 
 from lithops_agent import launch
 from lithops_agent.fence import Orders
-from lithops_agent.launch import Busy, LaunchFailed, ensure_running, release_of
+from lithops_agent.launch import Busy, LaunchFailed, Vanished, ensure_running, release_of
 from lithops_agent.statefile import StateFile
 from tests.unit.agent.pools import is_alive, within
 
@@ -181,6 +181,13 @@ def test_an_agent_of_another_release_that_does_not_listen_and_does_not_end_is_to
     StateFile(machine.home).write({**old, "port": 1})
     with pytest.raises(LaunchFailed, match="does not end"):
         machine.start("two")
+
+
+def test_a_program_that_was_removed_while_the_lock_was_waited_for(machine: Machine) -> None:
+    """The second fence, which holds the lock, removes all that an earlier agent has put there."""
+    with pytest.raises(Vanished, match="was removed"):
+        ensure_running(machine.home, orders(str(machine.folder / "agent-one-0123.zip")), [])
+    assert not (machine.home / "fence.json").exists()
 
 
 # ---- failures ---------------------------------------------------------------------------------------

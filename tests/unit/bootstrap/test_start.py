@@ -120,6 +120,21 @@ def test_starts_that_fail(
     assert raised.value.host == "web"
 
 
+@pytest.mark.parametrize("code", [2, 91, 92])
+def test_what_vanished_while_it_was_used_is_put_there_again_once(
+    home: Path, bundle: Bundle, code: int
+) -> None:
+    """The time of an earlier agent was up at this very moment."""
+    gone = f'rm -rf "{home}/.lithops"; exit {code}'
+    fake_python(home, f"[ $(wc -l < \"{home}/calls\") = 1 ] && {{ {gone}; }}; echo '{json.dumps(STATE)}'")
+    shell = Shell(home)
+    ensure(shell, bundle)
+    assert shell.received.count(bundle.size) == 2
+    fake_python(home, gone)
+    with pytest.raises(BootstrapError):
+        ensure(Shell(home), bundle)
+
+
 def test_two_bundles_are_kept(home: Path, bundle: Bundle) -> None:
     fake_python(home, f"echo '{json.dumps(STATE)}'")
     folder = home / ".lithops/agent/bundles"
