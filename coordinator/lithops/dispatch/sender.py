@@ -80,6 +80,8 @@ class Sender:
         self._runner = runner
         self._session = runner.session
         self._outbox: deque[_Item] = deque()
+        self._urgent: deque[_Cancel] = deque()
+        self._is_submitting = False
         self._done_jobs: list[str] = []
         self._done_at = 0.0
         self._releasing: list[str] = []
@@ -101,7 +103,7 @@ class Sender:
     @property
     def cancelling(self) -> bool:
         """Whether the host has not heard yet of calls that were cancelled."""
-        return any(isinstance(item, _Cancel) for item in self._outbox)
+        return bool(self._urgent) or any(isinstance(item, _Cancel) for item in self._outbox)
 
     def submit(self, job: str, numbers: Sequence[int]) -> None:
         """Submit calls."""
@@ -121,8 +123,14 @@ class Sender:
         self._runner.changed.notify_all()
 
     def cancel(self, job: str, numbers: Sequence[int]) -> None:
-        """End calls; this goes first."""
+        """End calls; this goes first.
+
+        Calls that are on their way may be large: it overtakes them, and is said again behind them.
+        """
         self._outbox.appendleft(_Cancel(job, numbers))
+        if self._is_submitting:
+            self._urgent.append(_Cancel(job, numbers))
+            self._runner.spawn("cancel", self._overtake)
         self._runner.changed.notify_all()
 
     def job_done(self, job: str) -> None:
@@ -137,6 +145,7 @@ class Sender:
     def clear(self) -> None:
         """Send none of it."""
         self._outbox.clear()
+        self._urgent.clear()
 
     def send_all_again(self) -> None:
         """The agent may have lost some of what it had been sent: it takes what it lacks."""
@@ -165,6 +174,22 @@ class Sender:
             finally:
                 client.close()
 
+    def _overtake(self) -> None:
+        """The thread of what is urgent; it ends when nothing is."""
+        runner = self._runner
+        while self._urgent and (link := runner.wait_for_link(lambda: True)) is not None:
+            client = runner.client(link)
+            try:
+                while self._urgent:
+                    self._cancel(client, self._urgent[0])
+                    with self._session.lock:
+                        if self._urgent:
+                            self._urgent.popleft()
+            except HostError as exc:
+                runner.broke(link, exc)
+            finally:
+                client.close()
+
     def _next(self, link: Link) -> _Item | None:
         """What is to be sent next; None when the link is another one now."""
         with self._session.lock:
@@ -185,7 +210,11 @@ class Sender:
     def _deliver(self, client: AgentClient, link: Link, item: _Item) -> None:
         again, item.tried = item.tried, True
         if isinstance(item, _Submit):
-            self._submit(client, link, item)
+            self._is_submitting = True
+            try:
+                self._submit(client, link, item)
+            finally:
+                self._is_submitting = False
         elif isinstance(item, _Revoke):
             self._revoke(client, link, item, again)
         elif isinstance(item, _Cancel):

@@ -278,6 +278,7 @@ def test_what_is_on_its_disk_is_not_sent_again_when_only_the_link_broke(bench: B
     bench.open(agent)
     futures = bench.submit(4)
     agent.wait_for(lambda: len(agent.calls) == 4)
+    bench.wait_for(lambda: bench.session._runners["a"].sender.is_empty)
     sent = len(agent.requests(protocol.SUBMIT))
     bench.machines["a"].cut()
     bench.wait_for(lambda: bench.machines["a"].opened == 2)
