@@ -130,7 +130,10 @@ class Sender:
         self._outbox.appendleft(_Cancel(job, numbers))
         if self._is_submitting:
             self._urgent.append(_Cancel(job, numbers))
-            self._runner.spawn("cancel", self._overtake)
+            try:
+                self._runner.spawn("cancel", self._overtake)
+            except RuntimeError:
+                self._urgent.clear()  # No thread can be started so late in the end of a program.
         self._runner.changed.notify_all()
 
     def job_done(self, job: str) -> None:
