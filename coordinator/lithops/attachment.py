@@ -59,6 +59,10 @@ class Attachment:
         futures = self._jobs.get(f"{self.executor_id}-{job_id}", [])
         return futures[number] if 0 <= number < len(futures) else None
 
+    def job_futures(self, job_id: str) -> Sequence[ResponseFuture]:
+        """The futures of a job that was attached."""
+        return self._jobs.get(f"{self.executor_id}-{job_id}", [])
+
     def futures_of(self, records: Sequence[JobRecord]) -> list[ResponseFuture]:
         """The futures of these jobs; the session is told of those that are new to it."""
         from lithops.state.ledger import spool_path

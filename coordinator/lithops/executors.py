@@ -123,6 +123,10 @@ class FunctionExecutor(Calls):
         place = number - futures[0]._number if futures else -1
         return futures[place] if 0 <= place < len(futures) else None
 
+    def job_futures(self, job_id: str) -> Sequence[ResponseFuture]:
+        """The futures of a job, while this executor remembers it."""
+        return self._jobs.get(job_id, ())
+
     # ---- results ------------------------------------------------------------------------------------
 
     def wait(

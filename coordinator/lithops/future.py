@@ -192,12 +192,19 @@ class ResponseFuture(CallRecord):
         try:
             waiter.wait(1, timeout)
         except KeyboardInterrupt:
-            self.cancel()
+            self._cancel_job()
             raise
         finally:
             waiter.leave([self])
         if not self._form:
             raise WaitTimeout(f"call {self.activation_id} has not ended within {timeout} s; it goes on")
+
+    def _cancel_job(self) -> None:
+        """The program is interrupted: were only this call ended, the next one of its job would begin."""
+        from lithops.wait import cancel
+
+        owner = owners.get(self.executor_id)
+        cancel([self, *(owner.job_futures(self.job_id) if owner is not None else ())])
 
     # ---- futures that the function returned ---------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional, Protocol
 from weakref import WeakValueDictionary
 
@@ -99,6 +99,9 @@ class Owner(Protocol):
 
     def find_future(self, job_id: str, number: int) -> Optional[ResponseFuture]:
         """The future that this executor made under these ids, if it still knows it."""
+
+    def job_futures(self, job_id: str) -> Sequence[ResponseFuture]:
+        """The futures of all calls of a job, if this executor still knows it."""
 
 
 owners: WeakValueDictionary[str, Owner] = WeakValueDictionary()

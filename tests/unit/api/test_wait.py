@@ -132,6 +132,21 @@ def test_an_interrupt_cancels_what_is_waited_for(bench: Bench, monkeypatch: pyte
         futures[1].result()
 
 
+def test_an_interrupt_at_one_result_cancels_its_job(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    fexec = bench.executor(HELD)
+    futures = fexec.map(fn.double, range(4))
+    other = fexec.call_async(fn.double, 1)
+
+    def interrupted(self: Waiter, target: int, timeout: object) -> list[ResponseFuture]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Waiter, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        futures[2].result()
+    assert {id(future) for future in bench.session.cancelled} == {id(future) for future in futures}
+    assert not other.done
+
+
 def test_results_that_come_while_it_waits(bench: Bench) -> None:
     fexec = bench.executor(HELD)
     fexec.map(fn.double, range(100))
