@@ -40,6 +40,8 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config setup.cfg
 	$(BIN)/python -m lithops.config --check docs/configuration.md
+	$(BIN)/yamllint --strict ansible .ansible-lint .yamllint
+	PATH="$(abspath $(BIN)):$$PATH" ansible-lint -q --nocolor ansible
 
 bench: testbed
 	@$(BIN)/python -m tests.bench
@@ -48,4 +50,4 @@ docs: $(STAMP)
 	$(BIN)/python -m lithops.config --write docs/configuration.md
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .ansible

@@ -108,11 +108,17 @@ def cpu_count() -> int:
 
 
 def worker_path(home: Path) -> str:
-    """What workers import from: the inner archive of the bundle, unpacked beside it."""
+    """What workers import from: the inner archive of the bundle, unpacked beside it.
+
+    A bundle that the host was prepared with may lie in a folder of root's: then it goes to the agent's files.
+    """
     program = Path(_program())
     if not zipfile.is_zipfile(program):
         raise LaunchFailed(f"{program} is not an agent bundle")
     target = program.with_name(f"{program.stem}-worker.zip")
+    if not target.exists() and not os.access(target.parent, os.W_OK):
+        target = home / "bundles" / target.name
+        target.parent.mkdir(mode=0o700, exist_ok=True)
     if not target.exists():
         temporary = target.with_name(f"{target.name}.{os.getpid()}")
         with zipfile.ZipFile(program) as bundle:

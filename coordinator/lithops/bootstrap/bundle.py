@@ -104,6 +104,16 @@ def build_bundle(cache_dir: Path | None = None) -> Bundle:
     return Bundle(path, sha256, len(data), release)
 
 
+def unpack_worker(bundle: Path) -> Path:
+    """Put what workers import from beside a bundle, where the agent looks for it."""
+    path = bundle.with_name(f"{bundle.stem}-{WORKER_ARCHIVE}")
+    with zipfile.ZipFile(bundle) as archive:
+        data = archive.read(WORKER_ARCHIVE)
+    if not path.exists() or path.read_bytes() != data:
+        _write(path, data)
+    return path
+
+
 def package_files(package: str) -> Iterator[SourceFile]:
     """The files of an installed package that it needs to run."""
     spec = importlib.util.find_spec(package)

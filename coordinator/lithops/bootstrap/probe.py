@@ -13,6 +13,8 @@ from lithops.errors import BootstrapError, PythonNotFound
 
 AGENT_DIR = ".lithops/agent"
 """The agent's folder, below the home on a host."""
+PREPARED_DIRS = ("~/.local/lib/lithops-agent", "/usr/local/lib/lithops-agent")
+"""Where whoever prepares a host puts bundles, for one login or for all. No dismantle removes these."""
 OLDEST = (3, 9)
 
 Unit = Literal["system", "user", "none"]
@@ -52,6 +54,9 @@ class HostFacts:
     free_bytes: int | None = None
     bundle_size: int = 0
     """Size of the wanted bundle there; 0: it is missing."""
+    prepared: str = ""
+    """The bundle that the host was prepared with, if that is of the wanted release."""
+    prepared_size: int = 0
     systemd: bool = False
     sudo: bool = False
     root: bool = False
@@ -79,6 +84,7 @@ def probe_command(bundle: str, wanted: Version, runtime: str, *, root: bool = Fa
         "agent_dir": AGENT_DIR,
         "bundle": bundle,
         "bundle_id": bundle_id(bundle),
+        "prepared_dirs": ":".join(PREPARED_DIRS),
         "want": f"{wanted[0]}.{wanted[1]}",
         "explicit": explicit_runtime(runtime) or "",
         "ask_root": "1" if root else "",
@@ -118,6 +124,8 @@ def parse_probe(text: str, host: str = "") -> HostFacts:
         why_not_writable=values.get("why_not", ""),
         free_bytes=None if (free := _int(values.get("free_kb"))) is None else free * 1024,
         bundle_size=_int(values.get("bundle_size")) or 0,
+        prepared=values.get("prepared", ""),
+        prepared_size=_int(values.get("prepared_size")) or 0,
         systemd="systemd" in values,
         sudo="sudo" in values,
         root="root" in values,

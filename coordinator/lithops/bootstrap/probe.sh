@@ -1,6 +1,6 @@
 # Looks at a host and prints what it finds as key=value lines. POSIX sh; starts as few processes as it can.
-# Set before it: agent_dir (below the home), bundle (file name), bundle_id, want (3.12), explicit (or empty),
-# ask_root (or empty).
+# Set before it: agent_dir (below the home), bundle (file name), bundle_id, prepared_dirs (by colons), want (3.12),
+# explicit (or empty), ask_root (or empty).
 export LC_ALL=C
 printf 'lithops_probe=1\nhome=%s\nuser=%s\n' "$HOME" "${USER:-$(id -un)}"
 uid=$(id -u)
@@ -74,6 +74,18 @@ else
 fi
 df -Pk "$HOME" 2>/dev/null | { read -r _ && read -r _ _ _ free _ && printf 'free_kb=%s\n' "$free"; }
 [ -f "$HOME/$agent_dir/bundles/$bundle" ] && printf 'bundle_size=%s\n' "$(($(wc -c < "$HOME/$agent_dir/bundles/$bundle")))"
+
+# A bundle that the host was prepared with: this very one, or another one of the same release.
+prepared=
+IFS=:
+for dir in $prepared_dirs; do
+    case $dir in '~/'*) dir=$HOME/${dir#??} ;; esac
+    for found in "$dir/$bundle" "$dir/agent-$bundle_id"-????????????????.zip; do
+        [ -z "$prepared" ] && [ -r "$found" ] && prepared=$found
+    done
+done
+unset IFS
+[ -n "$prepared" ] && printf 'prepared=%s\nprepared_size=%s\n' "$prepared" "$(($(wc -c < "$prepared")))"
 if [ -d /run/systemd/system ] && command -v systemd-run > /dev/null; then
     echo systemd=1
     [ -e "/var/lib/systemd/linger/${USER:-$(id -un)}" ] && echo linger=1

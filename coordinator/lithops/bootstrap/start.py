@@ -43,7 +43,8 @@ _FREE_NEEDED = 8 << 20
 _TAIL = 2000
 
 # One line without single quotes, backslashes and exclamation marks, so that it survives any login shell.
-# $1 the agent's folder, $2 the bundle's name, $3 its size or 0 when it is there, $4 python, then options.
+# $1 the agent's folder, $2 the bundle's name, or the path of one that the host was prepared with, $3 its size
+# or 0 when it is there, $4 python, then options.
 _RECEIVE = (
     'if [ "$n" -gt 0 ]; then t="$b.$$"; trap "rm -f $b.$$" EXIT; '
     f'cat > "$t" || exit {_NO_WRITE}; [ "$(wc -c < "$t")" -eq "$n" ] || exit {_INCOMPLETE}; '
@@ -58,10 +59,11 @@ _PRUNE = (
 )
 _START = (
     "umask 077; export LC_ALL=C; d=$1; b=$2; n=$3; p=$4; shift 4; "
-    f'mkdir -p "$d/bundles" || exit {_NO_FOLDER}; cd "$d/bundles" || exit {_NO_FOLDER}; '
+    'q="$b"; case "$b" in /*) ;; *) q="$d/bundles/$b"; '
+    f'mkdir -p "$d/bundles" || exit {_NO_FOLDER}; cd "$d/bundles" || exit {_NO_FOLDER}; ;; esac; '
     f"{_RECEIVE}"
     'XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}"; export XDG_RUNTIME_DIR; unset LC_ALL; '
-    '"$p" "$d/bundles/$b" start --home "$d" "$@" < /dev/null; r=$?; '
+    '"$p" "$q" start --home "$d" "$@" < /dev/null; r=$?; '
     f"{_PRUNE}"
     "exit $r"
 )
@@ -148,17 +150,30 @@ def _ensure(
 
 def start_command(facts: HostFacts, bundle: Bundle, python: str, unit: Unit, options: Sequence[str]) -> str:
     """The command that puts the bundle there, from its stdin, if it is missing, and starts the agent."""
-    missing = facts.bundle_size != bundle.size
     words = [
         facts.agent_home,
-        bundle.name,
-        str(bundle.size if missing else 0),
+        prepared(facts, bundle) or bundle.name,
+        str(to_send(facts, bundle)),
         python,
         "--unit",
         unit,
         *options,
     ]
     return " ".join(["sh", "-c", f"'{_START}'", "sh", *map(shlex.quote, words)])
+
+
+def prepared(facts: HostFacts, bundle: Bundle) -> str:
+    """The bundle that the host was prepared with, where that one does as well; or nothing.
+
+    Another one of the same release, with other dependencies or another bytecode, has a size of its own.
+    """
+    half = facts.prepared.endswith(f"/{bundle.name}") and facts.prepared_size != bundle.size
+    return "" if half else facts.prepared
+
+
+def to_send(facts: HostFacts, bundle: Bundle) -> int:
+    """How many bytes of the bundle the host has to be sent: all, or none."""
+    return 0 if facts.bundle_size == bundle.size or prepared(facts, bundle) else bundle.size
 
 
 def _start(
@@ -170,7 +185,7 @@ def _start(
     options: Sequence[str],
     deadline: Deadline,
 ) -> Completed:
-    data = b"" if facts.bundle_size == bundle.size else bundle.path.read_bytes()
+    data = bundle.path.read_bytes() if to_send(facts, bundle) else b""
     command = start_command(facts, bundle, python, unit, options)
     done = connection.run(command, data, deadline=deadline)
     if done.returncode and unit != "none" and b"systemd-run failed" in done.stderr:
@@ -182,7 +197,7 @@ def _start(
 
 def check_room(facts: HostFacts, bundle: Bundle, host: str) -> None:
     """Raise `HostNotWritable` or `HostDiskFull` before anything is sent in vain."""
-    missing = bundle.size if facts.bundle_size != bundle.size else 0
+    missing = to_send(facts, bundle)
     if not facts.writable:
         if _is_full(facts.why_not_writable):
             raise HostDiskFull(f"the disk of {facts.home} is full: free some space", host=host, phase="probe")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +80,34 @@ def test_the_bundle_is_sent_once(home: Path, bundle: Bundle) -> None:
     call = (home / "calls").read_text().splitlines()[0]
     assert call.startswith(f"{there} start --home {home}/.lithops/agent --unit ")
     assert call.endswith(" --soft 7")
+
+
+@pytest.mark.parametrize("name", [f"agent-{SHA}-{SHA}.zip", f"agent-{SHA}-{'a' * 16}.zip"])
+def test_nothing_is_sent_to_a_host_that_was_prepared(home: Path, bundle: Bundle, name: str) -> None:
+    fake_python(home, f"echo '{json.dumps(STATE)}'")
+    place = home / ".local/lib/lithops-agent"
+    place.mkdir(parents=True)
+    shutil.copy(bundle.path, place / name)
+    shell = Shell(home)
+    ensure(shell, bundle)
+    assert bundle.size not in shell.received
+    assert (home / "calls").read_text().startswith(f"{place / name} start --home {home}/.lithops/agent ")
+    assert not (home / ".lithops/agent/bundles").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [(f"agent-{'f' * 16}-{SHA}.zip", None), (f"agent-{SHA}-{SHA}.zip", 7)]
+)
+def test_another_release_and_half_a_bundle_are_passed_over(
+    home: Path, bundle: Bundle, name: str, size: int | None
+) -> None:
+    fake_python(home, f"echo '{json.dumps(STATE)}'")
+    place = home / ".local/lib/lithops-agent"
+    place.mkdir(parents=True)
+    (place / name).write_bytes(bundle.path.read_bytes()[:size])
+    shell = Shell(home)
+    ensure(shell, bundle)
+    assert bundle.size in shell.received
 
 
 def test_the_endpoint(home: Path, bundle: Bundle) -> None:
