@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -39,9 +40,10 @@ def write_inventory(folder: Path, host: Host, user: str) -> Path:
 
 def play(name: str, inventory: Path, home: Path, **variables: object) -> Played:
     """Run a playbook with ``home`` as the user's home here; it may fail on the host, but must not break."""
-    extra = [word for key, value in variables.items() for word in ("-e", f"{key}={value}")]
+    program = Path(sys.executable).with_name("ansible-playbook")
+    extra = json.dumps(variables, default=str)
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), name, *extra],
+        [str(program), "-i", str(inventory), name, "-e", extra],
         cwd=ROOT / "ansible", env=environment(home, ANSIBLE_NOCOLOR="1", LC_ALL="C.UTF-8"),
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip

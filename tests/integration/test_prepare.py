@@ -19,11 +19,26 @@ from tests.integration.playbooks import PLACE, ROOT, Played, play, write_invento
 from tests.integration.support import agent_state, environment, eventually, run_script, works
 from tests.testbed import Host, Testbed
 from tests.testbed.fixtures import FreshHost
+from tests.testbed.packages import open_mirror
 
 pytestmark = pytest.mark.integration
 
 # Programs write there whatever the playbooks do.
-_WANDERING = r"/var/log/|/var/cache/|/var/lib/systemd/|/tmp/systemd-|\.sudo_as_admin|\.pyc$|/__pycache__$"
+_WANDERING = (
+    r"/var/log/|/var/cache/|/var/lib/systemd/|/var/lib/apt/|/var/lib/dpkg/|/tmp/systemd-"
+    r"|\.sudo_as_admin|\.pyc$|/__pycache__$"
+)
+_NEEDY = """\
+d=$(mktemp -d) && mkdir -p $d/needy/DEBIAN && cat >$d/needy/DEBIAN/control <<'END'
+Package: needy
+Version: 1
+Architecture: all
+Maintainer: nobody
+Description: needs a package that the host was prepared with
+Depends: netbase
+END
+dpkg-deb --build $d/needy >/dev/null && dpkg -i $d/needy.deb; rm -r $d
+"""
 
 
 @pytest.fixture(scope="module")
@@ -153,10 +168,14 @@ with lithops.FunctionExecutor(config={prepared.lithops_config()!r}) as fexec:
     assert bundles(prepared) == {newer.name}
 
 
-def test_removal_leaves_nothing(fresh_host: FreshHost, tmp_path: Path, open_executor: OpenExecutor) -> None:
+def test_removal_leaves_nothing(
+    bed: Testbed, fresh_host: FreshHost, tmp_path: Path, open_executor: OpenExecutor
+) -> None:
     host = fresh_host()
-    before = files(host)
-    ready(host, tmp_path, lithops_linger="true")
+    before, packages = files(host), host.run("dpkg-query --show").stdout
+    with open_mirror(bed, host):
+        ready(host, tmp_path, lithops_linger=True, lithops_python_packages=["python3", "netbase"])
+    assert exists(host, "/etc/protocols")
     assert exists(host, "/var/lib/systemd/linger/admin")
     for user in ("user", "admin"):
         config = host.lithops_config(ssh_username=user, auto_dismantle=False)
@@ -165,12 +184,19 @@ def test_removal_leaves_nothing(fresh_host: FreshHost, tmp_path: Path, open_exec
     pids = [int(agent_state(host, user)["pid"]) for user in ("user", "admin")]
     assert files(host) > before
 
-    played = play("remove.yml", write_inventory(tmp_path, host, "admin"), tmp_path)
+    inventory = write_inventory(tmp_path, host, "admin")
+    host.run(_NEEDY)
+    kept = play("remove.yml", inventory, tmp_path)
+    assert kept.failed == 1
+    assert "needed by others by now: needy" in kept.output
+    host.run("dpkg --purge needy")
+    played = play("remove.yml", inventory, tmp_path)
     assert played.failed == 0, played.output
     assert not [pid for pid in pids if exists(host, f"/proc/{pid}")]
     assert not exists(host, "/var/lib/systemd/linger/admin")
-    assert files(host) - before == set()
-    again = play("remove.yml", write_inventory(tmp_path, host, "admin"), tmp_path)
+    assert host.run("dpkg-query --show").stdout == packages
+    assert files(host) ^ before == set()
+    again = play("remove.yml", inventory, tmp_path)
     assert (again.changed, again.failed) == (0, 0), again.output
 
 
