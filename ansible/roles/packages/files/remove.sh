@@ -23,11 +23,15 @@ if [ -s "$notes/packages" ]; then
     fi
     case " $there " in *" docker.io "*) systemctl stop docker.socket docker containerd 2> /dev/null || true ;; esac
     # shellcheck disable=SC2086
-    [ -z "$there" ] || apt-get -qq -o DPkg::Lock::Timeout=300 purge -y $there < /dev/null >&2
+    [ -z "$there" ] || apt-get -qq -o DPkg::Lock::Timeout=300 purge -y $there < /dev/null > /dev/null
     # What Docker makes when it runs belongs to no package.
-    case " $there " in
+    case " $(echo $ours) " in
         *" docker.io "*)
-            rm -rf /var/lib/docker /var/lib/containerd /etc/docker /run/docker /run/containerd
+            for folder in /var/lib/docker /var/lib/containerd /etc/docker /run/docker /run/containerd; do
+                # Somebody may have mounted a disk there, which stays.
+                [ ! -d "$folder" ] || find "$folder" -mindepth 1 -delete
+                rmdir "$folder" 2> /dev/null || true
+            done
             ip link delete docker0 2> /dev/null || true
             ! getent group docker > /dev/null || groupdel docker
             ;;
