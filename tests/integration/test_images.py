@@ -15,6 +15,7 @@ import pytest
 
 from lithops.bootstrap.__main__ import put_bundle
 from tests.integration.playbooks import ROOT
+from tests.integration.support import works
 from tests.testbed import Host, Testbed
 from tests.testbed.packages import open_mirror
 
@@ -50,7 +51,7 @@ def fetch(image: str, folder: Path, python: str = _PYTHON) -> None:
 
 def build(host: Host, image: str, folder: Path) -> None:
     wheels = f"{_PLACE}/wheels-{image}"
-    shutil.copytree(folder, host.hardware.disk.root / wheels.lstrip("/"))
+    shutil.copytree(folder, host.hardware.disk.root / wheels.lstrip("/"), dirs_exist_ok=True)
     variables = f"BASE_IMAGE=base:{_PYTHON} DOCKER_BUILDKIT=0 WHEELS={wheels}"
     host.run(f"{variables} {_PLACE}/build {image} {_PYTHON}", timeout=180)
 
@@ -93,6 +94,16 @@ def test_a_pickled_function_runs_in_it(builder: Host, tmp_path: Path, image: str
         assert f"{names.get(module, module)}=={version} " in pinned
     assert found["python"].startswith(f"{_PYTHON}.")
     assert found["uid"] == 1000
+
+
+@pytest.mark.skipif(
+    f"{sys.version_info[0]}.{sys.version_info[1]}" != _PYTHON, reason=f"pickles for Python {_PYTHON} only"
+)
+def test_an_executor_runs_in_an_image_that_was_built_here(builder: Host, tmp_path: Path) -> None:
+    fetch("slim", tmp_path)
+    build(builder, "slim", tmp_path)
+    engines.Engine(builder).allow("user")
+    works(builder.lithops_config(runtime=f"lithops-slim:{_PYTHON}"), 60)
 
 
 def test_a_module_that_an_image_lacks_fails_its_smoke_test(builder: Host) -> None:
