@@ -1,4 +1,4 @@
-"""`python -m lithops.bootstrap --bundle FOLDER`: the agent's bundle as files, to prepare hosts with.
+"""`python -m lithops.bootstrap --bundle [FOLDER]`: the agent's bundle as files, to prepare hosts with.
 
 What it prints is JSON, for the Ansible role `agent`. It must be run with the packages that scripts will run
 with, for a host takes a bundle of the same release only.
@@ -22,24 +22,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m lithops.bootstrap", description="Make the agent's bundle."
     )
     parser.add_argument(
-        "--bundle", required=True, type=Path, metavar="FOLDER", help="put the bundle there; made if missing"
+        "--bundle",
+        required=True,
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help="put the bundle there, where it stays; without a folder, into the cache of bundles",
     )
-    folder: Path = parser.parse_args(arguments).bundle.expanduser()
+    named: str = parser.parse_args(arguments).bundle
+    folder = Path(named).expanduser() if named else None
     try:
         print(json.dumps(put_bundle(folder)))
     except OSError as exc:
         print(
-            f"the bundle can't be written to {folder}: {exc.strerror}: name another folder", file=sys.stderr
+            f"the bundle can't be written to {folder or 'the cache'}: {exc.strerror}: name another folder",
+            file=sys.stderr,
         )
         return 1
     return 0
 
 
-def put_bundle(folder: Path) -> dict[str, str]:
+def put_bundle(folder: Path | None) -> dict[str, str]:
     """Put the bundle and the archive of its workers into a folder, unless they are there; their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
     bundle = build_bundle()
-    path = folder / bundle.name
+    path = bundle.path
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / bundle.name
     if not path.exists() or path.stat().st_size != bundle.size:
         partial = path.with_name(f"{path.name}.partial")
         shutil.copyfile(bundle.path, partial)

@@ -29,6 +29,16 @@ def test_it_is_what_a_script_would_send(tmp_path: Path, capsys: pytest.CaptureFi
     assert Path(told["worker"]).name == f"{Path(told['bundle']).stem}-worker.zip"
 
 
+def test_without_a_folder_it_is_in_the_cache(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert main(["--bundle"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert Path(told["bundle"]) == build_bundle().path
+    assert Path(told["worker"]).exists()
+
+
 def test_files_that_are_there_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = made(tmp_path, capsys)
     stats = [path.stat() for path in sorted(tmp_path.iterdir())]

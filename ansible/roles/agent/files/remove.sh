@@ -29,7 +29,7 @@ end_agent() {
 getent passwd | while IFS=: read -r user _ uid _ _ home _; do
     if [ "$user" = "$login" ]; then
         end_agent "$user" "$home"
-    elif [ "$(id -u)" = 0 ] && grep -qsF "\"$place/agent-" "$home/.lithops/agent/fence.json"; then
+    elif [ "$(id -u)" = 0 ] && [ -f "$home/.lithops/agent/fence.json" ] && grep -qsF "\"$place/agent-" "$home/.lithops/agent/fence.json"; then
         end_agent "$user" "$home"
     fi
 done
