@@ -16,6 +16,7 @@ from flask import Flask, Response, request, send_file
 from lithops_agent import protocol
 from lithops_agent.clearing import ENDINGS
 from lithops_agent.disk import is_disk_full
+from lithops_agent.environments.request import read_wanted
 from lithops_agent.journal import CallData, UnknownJob
 from lithops_agent.leftovers import unlink_all
 from lithops_agent.protocol import INLINE_LIMIT, JobSpec, Problem, ProtocolError
@@ -41,6 +42,8 @@ def create_app(agent: Agent, token: str) -> Flask:
         protocol.REVOKE: lambda: _revoke(agent),
         protocol.RELEASE: lambda: _release(agent),
         protocol.DISMANTLE: lambda: _dismantle(agent),
+        protocol.PLATFORM: lambda: agent.environments.platform(*_arguments(python=str)),
+        protocol.ENVIRONMENT: lambda: _environment(agent),
     }
     for endpoint in protocol.ENDPOINTS:
         app.add_url_rule(
@@ -275,3 +278,9 @@ def _dismantle(agent: Agent) -> dict[str, Any]:
         raise ProtocolError(f"an agent can't end by {ending!r}")
     agent.dismantle("asked to", ending)
     return {}
+
+
+def _environment(agent: Agent) -> dict[str, Any]:
+    (wait,) = _arguments(wait=(int, float))
+    wanted = read_wanted(request.get_json(force=True))
+    return agent.environment(wanted, min(wait, _MAX_WAIT))

@@ -21,6 +21,8 @@ LEAVE is for an agent that ends to be started again."""
 HOME_VARIABLE = "LITHOPS_AGENT_HOME"
 """In the environment of everything that an agent starts."""
 ALL = ("serve", "fence")
+KEPT = ("bundles", "environments")
+"""What KEEP leaves, for a faster next start."""
 AGENT, FENCE, ARMED = "agent.json", "fence.json", "armed.json"
 _LAST = (ARMED, FENCE, AGENT)
 """Removed last, in this order: others take the absence of the last one for the end of the agent."""
@@ -37,7 +39,7 @@ def clear(home: str, ending: str, *, with_work: bool) -> None:
         # The host goes off: what is needed to see to that, and to start again, stays.
         _remove(os.path.join(home, AGENT))
         return
-    keep = {*_LAST, "work", *(["bundles"] if ending == KEEP else [])}
+    keep = {*_LAST, "work", *(KEPT if ending == KEEP else [])}
     for name in _names_in(home):
         if name not in keep:
             _remove(os.path.join(home, name))

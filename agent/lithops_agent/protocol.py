@@ -116,7 +116,17 @@ STATUS = Endpoint("GET", "/v1/status")
 """What runs and waits, by job, and ``time_to_dismantle`` (seconds, null: never) with its ``reason``."""
 DISMANTLE = Endpoint("POST", "/v1/dismantle")
 """`{"ending": how, or null for that of the last job}` or no body: ends the agent now. Answers `{}`."""
-ENDPOINTS = (INFO, SUBMIT, RESULTS, BODY, JOB, CANCEL, REVOKE, RELEASE, STATUS, DISMANTLE)
+PLATFORM = Endpoint("POST", "/v1/platform")
+"""`{"python": path}`: what wheels for an interpreter must fit: its version, implementation, machine, libc."""
+ENVIRONMENT = Endpoint("POST", "/v1/environments")
+"""Makes sure that a Python environment is there: ``environment`` (its SHA-256), ``python`` (the interpreter
+that it is for), ``wheels`` and ``uv`` (each ``file``, ``sha256``, ``size``, ``url``), ``fetch`` (whether the
+host may fetch them) and ``wait`` (seconds). Answers the ``state``: ready (with ``python``), missing (the
+hashes to send as blobs, and ``why`` they could not be fetched), building (``progress``) or failed (``error``,
+``kind``)."""
+ENDPOINTS = (
+    INFO, SUBMIT, RESULTS, BODY, JOB, CANCEL, REVOKE, RELEASE, STATUS, DISMANTLE, PLATFORM, ENVIRONMENT,
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lithops_agent.clearing import LEAVE, REMOVE
+from lithops_agent.environments.manager import Environments
+from lithops_agent.environments.request import Wanted
 from lithops_agent.instants import Clock, Instant, SystemClock, boot_id
 from lithops_agent.journal import CallData, Ended, Journal, Page, UnknownJob
 from lithops_agent.keeper import Dismantle, Policy
@@ -109,6 +111,11 @@ class Agent:
             folder=home,
             base_env={"LITHOPS_WORKER": str(home)},
             rest=self._something.set,
+        )
+        self.environments = Environments(
+            home / "environments",
+            self.journal.blob_path,
+            lambda: [spec.runtime for spec in self.journal.specs()],
         )
         self._bundle = bundle
         self._end = end
@@ -207,6 +214,23 @@ class Agent:
                 raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def environment(self, wanted: Wanted, wait: float) -> dict[str, Any]:
+        """Have an environment built if it is not there; its state. Raises Draining, OSError.
+
+        While somebody waits for it, the host is in use.
+        """
+        ready = self.environments.ready(wanted.name)
+        if ready is not None:
+            return ready
+        name = f"environment {wanted.name}"
+        if not self._times.begin(name, None, nested=False):
+            raise Draining("the agent is ending")
+        try:
+            return self.environments.ask(wanted, wait)
+        finally:
+            self._times.arrived(name)
+            self._something.set()
 
     def results(self, session: str, after: int, wait: float) -> tuple[Page, dict[str, Any]]:
         """Results after a cursor, waiting up to ``wait`` seconds for the first; and what waits and runs."""
@@ -324,6 +348,7 @@ class Agent:
             if len(self._cursors) > _SESSIONS:
                 self._cursors.clear()  # Those that still poll are noted again.
             self.journal.drop_blobs(time.time() - _BLOB_AGE)
+            self.environments.tidy()
 
     def _drain(self, decision: Dismantle) -> None:
         """The time is up: kill what runs, and leave a moment for collecting what has ended."""

@@ -16,6 +16,9 @@
     │   │   ├── PythonNotFound                  no interpreter of the needed version
     │   │   ├── HostNotWritable                 the home folder can't be written
     │   │   └── HostDiskFull                    no space
+    │   ├── EnvironmentFailed                   the environment of standalone.requirements can't be had
+    │   │   ├── RequirementsUnavailable         a distribution is not to be had for the host's platform
+    │   │   └── EnvironmentBuildFailed          it could not be built on the host
     │   ├── AgentError                          the agent answered with an error
     │   │   └── AgentBusy                       another version of it is at work there
     │   └── HostLost                            it was there and is gone
@@ -59,7 +62,7 @@ class HostError(LithopsError):
     """A host can't be used.
 
     ``host`` is its name in the configuration, ``phase`` one of connect, authenticate, probe,
-    upload, start, submit, collect, and ``retryable`` tells whether trying again can help.
+    upload, start, environment, submit, collect, and ``retryable`` tells whether trying again can help.
     """
 
     retryable = False
@@ -111,6 +114,18 @@ class HostNotWritable(BootstrapError):
 
 class HostDiskFull(BootstrapError):
     """The disk of the host is full."""
+
+
+class EnvironmentFailed(HostError):
+    """The Python environment that ``standalone.requirements`` asks for can't be had on the host."""
+
+
+class RequirementsUnavailable(EnvironmentFailed):
+    """A distribution can't be had for the Python and platform of the host; the message names it, with why."""
+
+
+class EnvironmentBuildFailed(EnvironmentFailed):
+    """The host has all that is needed, and the environment could not be built; the message has why."""
 
 
 class AgentError(HostError):

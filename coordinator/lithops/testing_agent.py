@@ -218,6 +218,18 @@ class FakeAgent:
     def dismantle(self, asked: Any) -> dict[str, Any]:
         return {}
 
+    def platform(self, asked: Any) -> dict[str, Any]:
+        libc = ["glibc", "2.36"]
+        return {"python": "3.11.2", "implementation": "cpython", "machine": "x86_64", "libc": libc}
+
+    def environment(self, asked: Any) -> dict[str, Any]:
+        """It is there once all of its wheels were sent; the interpreter's path ends with its name."""
+        needed = [wheel["sha256"] for wheel in (*asked["wheels"], asked["uv"])]
+        missing = [sha256 for sha256 in needed if sha256 not in self.blobs]
+        if missing:
+            return {"state": "missing", "missing": missing, "why": {}}
+        return {"state": "ready", "python": f"/environments/{asked['environment']}"}
+
 
 class _Problem(Exception):
     def __init__(self, status: int, problem: dict[str, Any]) -> None:
@@ -301,6 +313,8 @@ class _Handler(BaseHTTPRequestHandler):
             protocol.REVOKE.path: agent.revoke,
             protocol.RELEASE.path: agent.release,
             protocol.DISMANTLE.path: agent.dismantle,
+            protocol.PLATFORM.path: agent.platform,
+            protocol.ENVIRONMENT.path: agent.environment,
         }
         agent.log.append((path, asked))
         try:

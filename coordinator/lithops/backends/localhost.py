@@ -100,8 +100,8 @@ def _run(bundle: Path, command: str, home: Path, options: list[str]) -> subproce
 
 
 def _is_left(home: Path, ending: str) -> bool:
-    """Whether an agent has left anything here but the bundles that it was to keep."""
-    kept = {"bundles"} if ending == "keep" else set()
+    """Whether an agent has left anything here but what it was to keep."""
+    kept = {"bundles", "environments"} if ending == "keep" else set()
     return home.is_dir() and any(path.name not in kept for path in home.iterdir())
 
 

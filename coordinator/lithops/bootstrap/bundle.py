@@ -88,7 +88,7 @@ def bundle_name(release: str, sha256: str) -> str:
 
 def build_bundle(cache_dir: Path | None = None) -> Bundle:
     """The bundle for the packages that are installed here, built unless it is in the cache."""
-    folder = _cache_folder(cache_dir)
+    folder = cache_folder(cache_dir)
     packages = sorted({*AGENT_PACKAGES, *WORKER_PACKAGES})
     files = {package: list(package_files(package)) for package in packages}
     note = folder / f"key-{_cache_key(files)}"
@@ -235,7 +235,8 @@ def _forget_old(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _cache_folder(wanted: Path | None) -> Path:
+def cache_folder(wanted: Path | None = None) -> Path:
+    """The folder of this package in the cache of the user, or a temporary one where that can't be written."""
     root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     folder = wanted or Path(root, "lithops-standalone")
     try:

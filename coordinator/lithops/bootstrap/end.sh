@@ -29,7 +29,7 @@ fi
 left() {
     for file in "$d"/* "$d"/.[!.]*; do
         [ -e "$file" ] || continue
-        case $how:$file in keep:*/bundles) ;; *) return 0 ;; esac
+        case $how:$file in keep:*/bundles | keep:*/environments) ;; *) return 0 ;; esac
     done
     return 1
 }
@@ -39,7 +39,7 @@ if [ -n "$how" ] && left; then
     program=$(word program)
     if [ ! -e "$program" ] || ! "$python" "$program" end --home "$d" --ending "$how" < /dev/null; then
         for file in "$d"/* "$d"/.[!.]*; do
-            case $how:$file in keep:*/bundles) ;; *) rm -rf "$file" ;; esac
+            case $how:$file in keep:*/bundles | keep:*/environments) ;; *) rm -rf "$file" ;; esac
         done
         rmdir "$d" "${d%/*}" 2> /dev/null
     fi

@@ -159,6 +159,16 @@ class Names:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NamesOrText:
+    """A list of strings, or one string that is not empty."""
+
+    name: str
+
+    def take(self, value: object) -> list[str] | str:
+        return Text().take(value) if isinstance(value, str) else Names().take(value)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Choice:
     """One of a few names. The planned ones are known, and refused as such unless `takes_planned`."""
 

@@ -18,6 +18,7 @@ from lithops.config.kinds import (
     FlagOrWord,
     LogLevel,
     Names,
+    NamesOrText,
     Positive,
     Processes,
     Text,
@@ -36,6 +37,7 @@ from lithops.config.names import (
 )
 
 SECONDS = "seconds"
+AUTO_WAY = "auto"
 
 LITHOPS = Section(
     name="lithops",
@@ -154,6 +156,21 @@ STANDALONE_SECTION = Section(
             kind=Text(),
             default="python3",
             doc="The interpreter that runs functions; `python3`: the one of the local version on the host.",
+        ),
+        Key(
+            name="requirements",
+            kind=NamesOrText(name="a list of requirements, a path, `local` or `local-imports`"),
+            default_doc="none: functions see what the interpreter of `runtime` has",
+            doc="What functions need: requirements such as `numpy==2.*`; or the path of a requirements.txt, "
+            "a pyproject.toml or a lock file; or `local`: all that is installed here; or `local-imports`: "
+            "what the script imports of that. An environment with it is built on each host once.",
+        ),
+        Key(
+            name="requirements_from",
+            kind=Choice(names=(AUTO_WAY, "host", "here")),
+            default=AUTO_WAY,
+            doc="Who fetches the packages: the host, or this machine, which then sends what the host lacks. "
+            f"`{AUTO_WAY}`: the host what it can reach, this machine the rest.",
         ),
         Key(
             name="exec_mode",

@@ -49,6 +49,9 @@ class StandaloneSettings:
     """The section `standalone`, with what the section of the backend says in its place."""
 
     runtime: str
+    requirements: list[str] | str | None
+    requirements_from: str
+    """`auto`, `host` or `here`."""
     exec_mode: str
     auto_dismantle: bool | str
     """`True`, `False` or `exit`."""

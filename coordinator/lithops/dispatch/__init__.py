@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from lithops.backends.machine import Machine
     from lithops.config.settings import Settings
     from lithops.dispatch.session import RemoteSession
+    from lithops.environment.prepare import Environments
 
 
 def open_session(settings: Settings, executor_id: str) -> RemoteSession:
@@ -35,6 +36,7 @@ def open_session(settings: Settings, executor_id: str) -> RemoteSession:
         lost_after=standalone.host_lost_timeout,
         keep_jobs=not settings.lithops.data_cleaner,
         most=most,
+        environments=None if nested else _environments(settings),
     )
     if agent_home:
         from lithops.backends.localhost import SameHost
@@ -46,6 +48,19 @@ def open_session(settings: Settings, executor_id: str) -> RemoteSession:
     overdue.watch_once()
     ledger = Ledger(executor_id, settings.backend_name, without_secrets(settings.config))
     return RemoteSession(machines, executor_id, options, ledger)
+
+
+def _environments(settings: Settings) -> Environments | None:
+    """The environment that the configuration asks for, if it does. Raises ConfigError."""
+    standalone = settings.standalone
+    if not standalone.requirements:
+        return None
+    from lithops.bootstrap.bundle import cache_folder
+    from lithops.environment.prepare import Environments
+    from lithops.environment.requirements import read_requirements
+
+    requirements = read_requirements(standalone.requirements)
+    return Environments(requirements, standalone.requirements_from, cache_folder())
 
 
 def _limited(machines: Sequence[Machine], workers: int | None) -> tuple[Sequence[Machine], dict[str, int]]:

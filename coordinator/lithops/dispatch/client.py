@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import struct
 import urllib.parse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Optional
 
 from lithops.errors import AgentError, HostDiskFull, HostLost
@@ -15,6 +17,7 @@ from lithops_agent import protocol
 from lithops_agent.protocol import Endpoint, Problem, ProtocolError
 
 _TIMEOUT = 60.0
+_PIECE = 1024 * 1024
 _POLL_MARGIN = 15.0
 """Seconds that an answer to a long poll may come late."""
 
@@ -55,6 +58,25 @@ class AgentClient:
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
         answer = self._ask(protocol.SUBMIT, protocol.SUBMIT.path, body, headers)
         return int(self._parsed(answer)["accepted"])
+
+    def platform(self, python: str) -> dict[str, Any]:
+        """What wheels for an interpreter there must fit."""
+        return self._json(protocol.PLATFORM, {"python": python})
+
+    def environment(self, wanted: Mapping[str, Any], wait: float) -> dict[str, Any]:
+        """Have an environment built; its state, after ``wait`` seconds at most."""
+        self._connection.set_timeout(wait + _POLL_MARGIN)
+        return self._json(protocol.ENVIRONMENT, {**wanted, "wait": wait})
+
+    def send_blob(self, sha256: str, path: Path) -> None:
+        """Send a file, which is never in memory as a whole."""
+        self._connection.set_timeout(_TIMEOUT)
+        size = path.stat().st_size
+        head = protocol.frame_head({"kind": "blob", "sha256": sha256}, size)
+        headers = {"Content-Length": str(len(head) + size), "Content-Type": "application/octet-stream"}
+        with path.open("rb") as file:
+            pieces = itertools.chain([head], iter(lambda: file.read(_PIECE), b""))
+            self._ask(protocol.SUBMIT, protocol.SUBMIT.path, pieces, headers)
 
     def results(
         self, session: str, after: int, wait: float

@@ -12,6 +12,7 @@ from lithops.job.model import Job
 from lithops_agent.protocol import JobSpec
 
 if TYPE_CHECKING:
+    from lithops.environment.prepare import Environments
     from lithops.future import ResponseFuture
 
 _KEPT = 100
@@ -31,6 +32,7 @@ class SessionOptions:
     because the futures may be returned to the caller of the function, who collects them.
     ``keep_jobs``: hosts keep all jobs with their results, until somebody releases them.
     ``most``: how many calls run on a host at the same time at most, for the hosts that are named.
+    ``environments``: gives hosts the environment that functions run in; None: the interpreter as it is.
     ``lost_after``: how long a host that was ready is tried again before it counts as lost.
     """
 
@@ -43,6 +45,7 @@ class SessionOptions:
     lost_after: float = 360.0
     keep_jobs: bool = False
     most: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    environments: Environments | None = None
 
 
 @dataclasses.dataclass

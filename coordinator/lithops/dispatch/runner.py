@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 
 from lithops.backends.machine import Link, Machine
 from lithops.dispatch.adoption import Adoption
-from lithops.dispatch.client import AgentClient
+from lithops.dispatch.client import AgentClient, Refused
 from lithops.dispatch.collector import Collector
 from lithops.dispatch.patience import Patience
 from lithops.dispatch.sender import Sender
-from lithops.errors import AgentError, HostDraining, HostError, HostLost
+from lithops.errors import AgentError, EnvironmentFailed, HostDraining, HostError, HostLost
+from lithops_agent.protocol import Problem
 
 if TYPE_CHECKING:
     from lithops.dispatch.session import RemoteSession
@@ -74,6 +75,8 @@ class HostRunner:
         """See that the threads run; whether the host had been given up and is tried again."""
         again = self._failed is not None
         self._failed = None
+        if self.session.options.environments is not None and "link" not in self._threads:
+            self.session.options.environments.begin(self.name)
         self.spawn("link", self._keep_link)
         self.spawn("send", self.sender.run)
         return again
@@ -218,6 +221,29 @@ class HostRunner:
         """Whether this thread is not to keep the link any more."""
         return self.session.closed or self._threads.get("link") is not threading.current_thread()
 
+    def _with_environment(self, link: Link, client: AgentClient) -> Link:
+        """The link with the interpreter of the environment, which may have to be built. Raises HostError."""
+        environments = self.session.options.environments
+        if environments is None:
+            return link
+        try:
+            return environments.prepare(link, client, self._is_over_now)
+        except Refused as exc:
+            if exc.kind != Problem.DRAINING:
+                raise EnvironmentFailed(exc.args[0], host=self.name, phase="environment") from exc
+            with self.session.lock:
+                self._known = True
+            message = "it is being dismantled and takes no more calls"
+            raise HostDraining(message, host=self.name, phase="environment") from exc
+        except HostLost:
+            with self.session.lock:
+                self._known = True  # Its agent has answered: one that is lost now is worth another try.
+            raise
+
+    def _is_over_now(self) -> bool:
+        with self.session.lock:
+            return self._is_over()
+
     def _open(self) -> Link | None:
         """Open the link, trying again for a while if the host was ready before."""
         while True:
@@ -254,6 +280,7 @@ class HostRunner:
         client = self.client(link)
         try:
             info = client.info()
+            link = self._with_environment(link, client)
         except BaseException:
             link.close()
             raise

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
+from lithops.environment.hint import hint_for
 from lithops.errors import RemoteError, RemoteTraceback, ResultError
 
 
@@ -43,6 +45,11 @@ def load_exception(body: bytes, who: dict[str, str]) -> Exception:
         original = RemoteError(f"{name}: {message}\n\n{text}", **who)
         original.__cause__ = None
         return original
+    hint = hint_for(original, who.get("host", "")) if isinstance(original, ModuleNotFoundError) else ""
+    if hint and sys.version_info >= (3, 11):
+        original.add_note(hint)
+    elif hint:
+        text = f"{text}\n{hint}"  # Python 3.10 shows no notes.
     original.__cause__ = RemoteTraceback(text)
     return original
 

@@ -47,6 +47,8 @@ def test_the_defaults_are_those_of_the_issue() -> None:
     }
     assert config["standalone"] == {
         "runtime": "python3",
+        "requirements": None,
+        "requirements_from": "auto",
         "exec_mode": "consume",
         "auto_dismantle": True,
         "soft_dismantle_timeout": 300,

@@ -22,6 +22,8 @@ HOST = NAMES | st.fixed_dictionaries(
 )
 SHARED: dict[str, st.SearchStrategy[Any]] = {
     "runtime": NAMES,
+    "requirements": st.one_of(st.lists(st.text(min_size=1)), st.just("local")),
+    "requirements_from": st.sampled_from(["auto", "host", "here"]),
     "exec_mode": st.sampled_from(["consume", "create", "reuse"]),
     "auto_dismantle": FLAGS | st.just("exit"),
     "keep_agent": FLAGS,
