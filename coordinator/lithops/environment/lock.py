@@ -89,6 +89,17 @@ def read_pylock(text: str) -> list[Wheel | Source]:
     return [_package(package) for package in packages]
 
 
+def lines_of_pylock(text: str) -> list[str]:
+    """The packages of any pylock.toml as requirements. Raises ValueError, KeyError, TypeError."""
+    lines = []
+    for package in tomllib.loads(text)["packages"]:
+        place = _place(package.get("archive") or package.get("directory") or {})
+        what = f" @ {place}" if place else f"=={package['version']}"
+        marker = f" ; {package['marker']}" if package.get("marker") else ""
+        lines.append(f"{package['name']}{what}{marker}")
+    return lines
+
+
 def _package(package: Mapping[str, Any]) -> Wheel | Source:
     name = str(package["name"])
     if wheels := package.get("wheels"):

@@ -34,6 +34,9 @@ def uv_environment(environ: Mapping[str, str], pip: Mapping[str, str]) -> dict[s
         value = pip.get(option, "").split()
         if value and not environ.get(name):
             result[name] = separator.join(value)
+    if "UV_INDEX" in result:
+        # As pip does; uv alone takes a package from the first registry that has any version of it.
+        result.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     return result
 
 

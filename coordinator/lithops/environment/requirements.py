@@ -67,9 +67,12 @@ def normalised(lines: Sequence[str]) -> tuple[str, ...]:
 
 def is_lock(name: str) -> bool:
     """Whether a file has all versions already, by its name."""
-    return (
-        name == "uv.lock" or name == "pylock.toml" or (name.startswith("pylock.") and name.endswith(".toml"))
-    )
+    return name == "uv.lock" or is_pylock(name)
+
+
+def is_pylock(name: str) -> bool:
+    """Whether a file is a lock as of PEP 751, by its name."""
+    return name == "pylock.toml" or (name.startswith("pylock.") and name.endswith(".toml"))
 
 
 def _content(path: Path, seen: set[Path]) -> str:

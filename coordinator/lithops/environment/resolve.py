@@ -9,9 +9,9 @@ from pathlib import Path
 
 from lithops.environment import uv
 from lithops.environment.fetch import folder_fingerprint
-from lithops.environment.lock import Lock, Source, Wheel, read_pylock, sources_of
+from lithops.environment.lock import Lock, Source, Wheel, lines_of_pylock, read_pylock, sources_of
 from lithops.environment.platforms import HostPlatform
-from lithops.environment.requirements import Requirements
+from lithops.environment.requirements import Requirements, is_pylock
 from lithops.errors import EnvironmentFailed, HostError, RequirementsUnavailable
 
 Complete = Callable[["Wheel | Source", HostPlatform], Wheel]
@@ -40,6 +40,8 @@ class Resolver:
                 phase="environment",
             )
         packages = self._packages(requirements, platform)
+        if requirements.form == "lock":
+            _check_hashes(packages, requirements)
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
             wheels = tuple(pool.map(lambda package: self._complete(package, platform), packages))
         folders = [source.place for source in sources_of(packages) if source.is_folder]
@@ -122,6 +124,12 @@ def _asked(requirements: Requirements, environment: Mapping[str, str]) -> tuple[
         return ["-"], "\n".join(requirements.lines), None
     path = Path(requirements.path)
     folder = str(path.parent)
+    if is_pylock(path.name):
+        try:
+            return ["-", "--no-deps"], "\n".join(lines_of_pylock(requirements.content)), folder
+        except (ValueError, KeyError, TypeError) as exc:
+            message = f"standalone.requirements: {path} is not a lock as of PEP 751 ({exc!r})"
+            raise EnvironmentFailed(message, phase="environment") from exc
     if path.name == "uv.lock":
         command = ["export", "--frozen", "--no-emit-project", "--no-dev", "--format", "requirements.txt"]
         try:
@@ -131,6 +139,18 @@ def _asked(requirements: Requirements, environment: Mapping[str, str]) -> tuple[
             raise EnvironmentFailed(message, phase="environment") from exc
         return ["-", "--no-deps"], text, folder
     return [path.name], "", folder
+
+
+def _check_hashes(packages: Sequence[Wheel | Source], requirements: Requirements) -> None:
+    """A lock names files by their hashes: a registry that has others of the same name is not believed."""
+    for package in packages:
+        if package.sha256 and package.sha256 not in requirements.content:
+            what = package.file if isinstance(package, Wheel) else package.name
+            raise RequirementsUnavailable(
+                f"{what}: the registry has another file (SHA-256 {package.sha256}) than {requirements.path} "
+                "names",
+                phase="environment",
+            )
 
 
 def _unavailable(platform: HostPlatform, text: str) -> RequirementsUnavailable:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-from lithops.environment.lock import Lock, Source, Wheel, read_pylock, without_login
+import pytest
+
+from lithops.environment.lock import Lock, Source, Wheel, lines_of_pylock, read_pylock, without_login
 from tests.unit.environment.test_platforms import platform
 
 SIX = Wheel(
@@ -73,3 +75,19 @@ def test_hosts_are_told_no_logins_and_no_paths_of_this_machine() -> None:
     secret = Wheel("a.whl", "", 0, "https://me:secret@files.example/a.whl")
     assert secret.to_json()["url"] == "https://files.example/a.whl"
     assert Wheel("a.whl", "", 0, "file:///home/me/a.whl").to_json()["url"] == ""
+
+
+def test_any_lock_is_read_as_requirements() -> None:
+    text = """
+[[packages]]
+name = "six"
+version = "1.17.0"
+marker = "python_version >= '3.8'"
+
+[[packages]]
+name = "mine"
+directory = { path = "./mine" }
+"""
+    assert lines_of_pylock(text) == ["six==1.17.0 ; python_version >= '3.8'", "mine @ ./mine"]
+    with pytest.raises(KeyError):
+        lines_of_pylock("")

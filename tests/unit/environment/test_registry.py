@@ -15,6 +15,7 @@ def test_uv_asks_the_registries_of_pip() -> None:
         "PATH": "/bin",
         "UV_DEFAULT_INDEX": "https://one.example/simple",
         "UV_INDEX": "https://a.example https://b.example",
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
         "UV_FIND_LINKS": "/wheels,/more",
     }
 
