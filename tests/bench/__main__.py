@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.bench import measure
+from tests.bench.environments import environments
 from tests.bench.report import Figure, table
 from tests.testbed import Testbed, TestbedUnavailable
 
@@ -20,7 +21,10 @@ _MEASURES: dict[str, Callable[[measure.Client], Sequence[Figure]]] = {
     "idle": measure.idle_memory,
     "memory": lambda client: [measure.client_memory(client)],
 }
-_LONG: dict[str, Callable[[measure.Client], Sequence[Figure]]] = {"million": measure.million}
+_LONG: dict[str, Callable[[measure.Client], Sequence[Figure]]] = {
+    "million": measure.million,
+    "environments": environments,
+}
 """Measured only when they are asked for by name."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import multiprocessing
 import os
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,14 @@ class Client:
             "XDG_CACHE_HOME": str(home / "cache"),
             "LITHOPS_CONFIG": json.dumps(host.lithops_config(lithops={"data_limit": False})),
         }
+
+    def with_standalone(self, variables: Mapping[str, str] | None = None, **keys: object) -> Client:
+        """The same client with keys of the section ``standalone``, and variables in its environment."""
+        other = copy.copy(self)
+        config = {**json.loads(self._environment["LITHOPS_CONFIG"]), "standalone": keys}
+        changes = {**(variables or {}), "LITHOPS_CONFIG": json.dumps(config)}
+        other._environment = {**self._environment, **changes}
+        return other
 
     def run(self, *arguments: object) -> dict[str, Any]:
         """What the script measured; ``total`` are the seconds from before its start to its line."""
