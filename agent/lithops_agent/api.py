@@ -23,6 +23,8 @@ from lithops_agent.protocol import INLINE_LIMIT, JobSpec, Problem, ProtocolError
 from lithops_agent.service import Agent, Draining, MissingBlobs
 
 _PIECE = 1024 * 1024
+_LONG = 1024 * 1024
+"""Bytes of a blob that may take longer than a time-out for idle hosts."""
 _MAX_WAIT = 60.0
 _TOGETHER = 1000
 """Calls with inline data that are read from the request at once."""
@@ -157,7 +159,12 @@ def _receive_blob(agent: Agent, header: dict[str, Any], size: int) -> None:
         raise ProtocolError("a blob without a SHA-256")
     path = agent.journal.blob_path(sha256)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-    digest = _receive_file(str(temporary), size)
+    if size > _LONG:
+        # It may come slowly, from a coordinator that has not submitted its job yet.
+        with agent.in_use(f"blob {sha256}"):
+            digest = _receive_file(str(temporary), size)
+    else:
+        digest = _receive_file(str(temporary), size)
     if digest != path.name:
         temporary.unlink()
         raise ProtocolError(f"a blob named {path.name} has the hash {digest}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -10,7 +11,7 @@ import time
 import traceback
 import uuid
 import zipfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -223,11 +224,17 @@ class Agent:
         ready = self.environments.ready(wanted.name)
         if ready is not None:
             return ready
-        name = f"environment {wanted.name}"
+        with self.in_use(f"environment {wanted.name}"):
+            return self.environments.ask(wanted, wait)
+
+    @contextlib.contextmanager
+    def in_use(self, name: str) -> Iterator[None]:
+        """The host counts as busy within the block, as with a job of this name. Raises Draining."""
         if not self._times.begin(name, None, nested=False):
             raise Draining("the agent is ending")
+        self._something.set()
         try:
-            return self.environments.ask(wanted, wait)
+            yield
         finally:
             self._times.arrived(name)
             self._something.set()

@@ -19,7 +19,7 @@ from tests.bench.measure import Client, seconds
 from tests.bench.report import Figure
 from tests.testbed import Host
 
-_RUNS = 7
+_RUNS = 15
 _BUILDS = 3
 _LARGE = ("numpy", "pandas", "scikit-learn")
 _SMALL = ("six==1.17.0",)
@@ -79,12 +79,13 @@ def _build(host: Host, client: Client) -> float:
 
 
 def _uv(host: Host, url: str) -> float:
-    """What uv takes by itself, on the host, with nothing in its cache."""
-    host.run("rm -rf /tmp/reference /tmp/uv-cache")
+    """What uv takes by itself, on the host and the same disk, with nothing in its cache."""
+    place = f"/home/{host.user}/reference"
+    host.run(f"rm -rf {place}")
     uv = f"$(ls {_ENVIRONMENTS.format(user=host.user)}/tools/*/uv)"
-    options = f"UV_CACHE_DIR=/tmp/uv-cache UV_DEFAULT_INDEX={url}"
-    make = f"{options} {uv} venv -q /tmp/reference"
-    fill = f"{options} {uv} pip install -q --python /tmp/reference/bin/python {' '.join(_LARGE)}"
+    options = f"UV_CACHE_DIR={place}/cache UV_DEFAULT_INDEX={url}"
+    make = f"{options} {uv} venv -q {place}/made"
+    fill = f"{options} {uv} pip install -q --python {place}/made/bin/python {' '.join(_LARGE)}"
     return seconds(lambda: host.ssh(f"{make} && {fill}", timeout=120))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -18,6 +19,7 @@ import time
 import traceback
 import urllib.parse
 import urllib.request
+import uuid
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -187,8 +189,9 @@ class Environments:
 
     def _make(self, wanted: Wanted, made: _Build) -> None:
         state, error, kind = "failed", "", ""
+        cache = self._store.making / uuid.uuid4().hex
         try:
-            state = self._fetch_and_build(wanted, made)
+            state = self._fetch_and_build(wanted, made, cache)
         except BuildFailed as exc:
             error = str(exc)
             kind = "no-space" if "No space left" in error or "Disk quota" in error else "build"
@@ -202,8 +205,10 @@ class Environments:
         with self._changed:
             made.state, made.error, made.kind = state, error, kind
             self._changed.notify_all()
+        # Nobody waits for this: the files that the environment has by links stay.
+        shutil.rmtree(cache, ignore_errors=True)
 
-    def _fetch_and_build(self, wanted: Wanted, made: _Build) -> str:
+    def _fetch_and_build(self, wanted: Wanted, made: _Build, cache: Path) -> str:
         with self._changed:
             lacking = self._lacking(wanted)
         if lacking:
@@ -214,12 +219,8 @@ class Environments:
         made.progress = f"builds with {len(wanted.wheels)} packages"
         self._store.clear(wanted.name)
         wheels = [self._store.wheel_path(wheel) for wheel in wanted.wheels]
-        cache = self._store.making / f"cache-{wanted.name[:16]}"
-        try:
-            uv = self._store.uv(wanted.uv)
-            build(uv, wanted.python, self._store.folder_of(wanted.name), wheels, cache)
-        finally:
-            _remove_tree(cache)
+        uv = self._store.uv(wanted.uv)
+        build(uv, wanted.python, self._store.folder_of(wanted.name), wheels, cache)
         self._store.is_whole(wanted.name)
         self._tidy_at = 0.0
         return "ready"
@@ -273,9 +274,3 @@ def _probe(place: tuple[str, int]) -> str:
     thread.start()
     thread.join(_PROBE_TIMEOUT)
     return answer[0] if answer else f"{place[0]} did not answer in {_PROBE_TIMEOUT:g} s"
-
-
-def _remove_tree(path: Path) -> None:
-    import shutil
-
-    shutil.rmtree(path, ignore_errors=True)

@@ -43,10 +43,10 @@ class Wheelhouse:
         return self._keep(fetched, wheel.file, sha256)
 
     def complete(self, package: Wheel | Source, platform: HostPlatform) -> Wheel:
-        """A wheel whose hash and size are known. Raises RequirementsUnavailable, EnvironmentFailed."""
+        """A wheel whose hash is known. Raises RequirementsUnavailable, EnvironmentFailed."""
         if isinstance(package, Source):
             return self._built(package, platform)
-        if package.sha256 and package.size:
+        if package.sha256 and (package.size or not package.url.startswith("file:")):
             return package
         path = self.path(package)
         return replace(package, sha256=path.parent.name, size=path.stat().st_size)

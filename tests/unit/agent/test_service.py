@@ -42,6 +42,17 @@ def test_an_agent_without_a_job_ends_at_its_soft_time_out(counting: Station) -> 
     assert counting.endings[0] == Ending(counting.reasons[0], "remove", with_work=False)
 
 
+def test_a_host_that_is_made_ready_for_a_job_is_not_idle(counting: Station) -> None:
+    counting.clock.ahead += 90
+    with counting.agent.in_use("environment"):
+        within(10, lambda: counting.answer(protocol.STATUS)["time_to_dismantle"] is None, "in use")
+        counting.clock.ahead += 500
+        assert counting.reasons == []
+    assert 90 < left(counting) <= 100
+    counting.clock.ahead += 100
+    within(10, lambda: counting.reasons, "the end")
+
+
 def test_soft_counts_from_the_end_of_the_last_job(counting: Station, tmp_path: Path) -> None:
     go = tmp_path / "go"
     spec, head = counting.job(functions.wait_for, soft_timeout=100.0, hard_timeout=1000.0)
