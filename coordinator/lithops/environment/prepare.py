@@ -81,7 +81,7 @@ class Environments:
         try:
             lock = self._resolved(platform)
             python = self._built(link, client, lock, platform, is_over)
-        except (EnvironmentFailed, RequirementsUnavailable) as exc:
+        except EnvironmentFailed as exc:
             if exc.host:
                 raise
             raise type(exc)(exc.args[0], host=link.host, phase="environment") from exc
