@@ -19,7 +19,14 @@ from lithops_agent.disk import is_disk_full
 from lithops_agent.environments.request import read_wanted
 from lithops_agent.journal import CallData, UnknownJob
 from lithops_agent.leftovers import unlink_all
-from lithops_agent.protocol import INLINE_LIMIT, JobSpec, Problem, ProtocolError
+from lithops_agent.protocol import (
+    INLINE_LIMIT,
+    ContainerOptions,
+    JobSpec,
+    Problem,
+    ProtocolError,
+    RuntimeUnusable,
+)
 from lithops_agent.service import Agent, Draining, MissingBlobs
 
 _PIECE = 1024 * 1024
@@ -43,6 +50,7 @@ def create_app(agent: Agent, token: str) -> Flask:
         protocol.CANCEL: lambda: _cancel(agent),
         protocol.REVOKE: lambda: _revoke(agent),
         protocol.RELEASE: lambda: _release(agent),
+        protocol.PREPARE: lambda: _prepare(agent),
         protocol.DISMANTLE: lambda: _dismantle(agent),
         protocol.PLATFORM: lambda: agent.environments.platform(*_arguments(python=str)),
         protocol.ENVIRONMENT: lambda: _environment(agent),
@@ -80,6 +88,10 @@ def _handle_errors(app: Flask) -> None:
     @app.errorhandler(Draining)
     def draining(exc: Draining) -> Response:
         return _problem(503, Problem.DRAINING, str(exc))
+
+    @app.errorhandler(RuntimeUnusable)
+    def unusable(exc: RuntimeUnusable) -> Response:
+        return _problem(422, Problem.RUNTIME, str(exc), failure=exc.kind)
 
     @app.errorhandler(ProtocolError)
     def bad(exc: ProtocolError) -> Response:
@@ -291,3 +303,11 @@ def _environment(agent: Agent) -> dict[str, Any]:
     (wait,) = _arguments(wait=(int, float))
     wanted = read_wanted(request.get_json(force=True))
     return agent.environment(wanted, min(wait, _MAX_WAIT))
+
+
+def _prepare(agent: Agent) -> dict[str, Any]:
+    request_id, container, pull, auth, wait = _arguments(
+        request=str, container=dict, pull=bool, auth=(dict, type(None)), wait=(int, float)
+    )
+    options = ContainerOptions.from_json(container)
+    return agent.prepare(request_id, options, pull, auth, min(max(wait, 0.0), _MAX_WAIT))

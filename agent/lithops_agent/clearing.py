@@ -82,13 +82,25 @@ def has_jobs(home: str) -> bool:
 
 
 def kill_processes(home: str) -> None:
-    """Kill the agent of this home, and everything that it started; but not this process."""
+    """Kill the agent of this home, and everything that it started; but not this process.
+
+    Its containers end with it, and are removed before their files are.
+    """
     deadline, me = time.monotonic() + _KILL_PATIENCE, os.getpid()
     while (found := [pid for pid in processes_of(home) if pid != me]) and time.monotonic() < deadline:
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(_PAUSE)
+    remove_containers(home)
+
+
+def remove_containers(home: str) -> None:
+    """Remove the containers of an agent, if it has ever made one."""
+    if os.path.isdir(os.path.join(home, "containers")):
+        from lithops_agent.runtimes import removal
+
+        removal.remove_containers(home)
 
 
 def processes_of(home: str, roles: Collection[str] = ALL) -> list[int]:

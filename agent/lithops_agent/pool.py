@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lithops_agent.actions import Action, Assign, Kill, Retire, StartWorker, TakeBack
 from lithops_agent.disk import is_disk_full
@@ -31,11 +31,15 @@ from lithops_agent.processes import (
     open_log,
     send_call,
 )
-from lithops_agent.protocol import STATS, JobSpec, Status
+from lithops_agent.protocol import STATS, ContainerOptions, JobSpec, Status
 from lithops_agent.recorder import Recorder
-from lithops_agent.runtimes.python import Zygote
+from lithops_agent.runtimes import choice
+from lithops_agent.runtimes.zygote import Zygote
 from lithops_agent.scheduling import Scheduler
 from lithops_agent.worker import CALL_HEAD, MAX_CALL_MESSAGE, RESULT_HEAD
+
+if TYPE_CHECKING:
+    from lithops_agent.runtimes.docker import ContainerZygote
 
 _STATS_SIZE = len(STATS) * 8
 _EMPTY_STATS = bytes(_STATS_SIZE)
@@ -269,7 +273,7 @@ class Pool:
         # A worker's reports come before the news of its end. A thread that wanted to start a worker may
         # have noticed the end of a zygote since.
         for zygote in zygotes:
-            if self._zygotes.get(zygote.executable) is zygote:
+            if self._zygotes.get(zygote.key) is zygote:
                 self._hear(zygote)
 
     def _settle(self) -> None:
@@ -386,10 +390,10 @@ class Pool:
 
     def _zygote_ended(self, zygote: Zygote) -> None:
         self._unregister(zygote.socket)
-        self._zygotes.pop(zygote.executable, None)
-        zygote.close()
+        self._zygotes.pop(zygote.key, None)
         words = zygote.last_words()
-        how = f"{zygote.executable} ended" + (f": {words}" if words else "")
+        zygote.close()
+        how = f"{zygote.name} ended" + (f": {words}" if words else "")
         self._plan_again = True
         for process in [p for p in self._processes.values() if p.zygote is zygote]:
             kill_group(process.pid)
@@ -460,7 +464,7 @@ class Pool:
         self._processes[action.worker] = process
         try:
             fds = [calls_far.fileno(), results_far.fileno(), log_fd]
-            self._fork(process, spec.runtime, self._order(process, spec, folder), fds)
+            self._fork(process, spec, self._order(process, spec, folder), fds)
         except OSError as exc:
             self._scheduler.not_started(action.worker)
             self._worker_exited(action.worker, f"{spec.runtime} can't be started: {exc}", 0)
@@ -471,10 +475,10 @@ class Pool:
             os.close(log_fd)
         self._selector.register(results, selectors.EVENT_READ, process)
 
-    def _fork(self, process: Process, executable: str, order: dict[str, Any], fds: Sequence[int]) -> None:
+    def _fork(self, process: Process, spec: JobSpec, order: dict[str, Any], fds: Sequence[int]) -> None:
         words = ""
         for _ in range(2):
-            zygote = self._zygote(executable)
+            zygote = self._zygote(choice.runtime_of(spec))
             try:
                 process.pid = zygote.fork(order, fds)
             except (BrokenPipeError, ConnectionResetError):
@@ -489,6 +493,7 @@ class Pool:
     def _order(self, process: Process, spec: JobSpec, folder: Path) -> dict[str, Any]:
         env = {
             **self._base_env,
+            **choice.environment_of(spec),
             **spec.env,
             "LITHOPS_WORKER_DEPTH": str(spec.depth + 1),
             "LITHOPS_WORKER_SESSION": spec.session,
@@ -500,14 +505,25 @@ class Pool:
             "function": str(self._journal.blob_path(spec.function)),
             "modules": str(self._journal.modules_path(spec.modules)) if spec.modules else None,
             "env": env,
-            "cwd": spec.cwd or os.path.expanduser("~"),
+            "cwd": spec.cwd or choice.home_of(spec),
+            "home": "/" if spec.container is None else choice.home_of(spec),
         }
 
-    def _zygote(self, executable: str) -> Zygote:
-        zygote = self._zygotes.get(executable)
+    def prepare(self, options: ContainerOptions) -> ContainerZygote:
+        """The zygote of a container, which the next job that wants the same one finds running."""
+        with self._lock:
+            self._worked_at = self._clock()
+            zygote = self._zygote(options)
+            self._wake()
+            return cast("ContainerZygote", zygote)
+
+    def _zygote(self, runtime: choice.Runtime) -> Zygote:
+        zygote = self._zygotes.get(choice.key_of(runtime))
         if zygote is None:
-            zygote = Zygote(executable, self._worker_path, self._folder / "zygote.log")
-            self._zygotes[executable] = zygote
+            zygote = choice.start_zygote(
+                runtime, worker_path=self._worker_path, folder=self._folder, processes=self.processes
+            )
+            self._zygotes[zygote.key] = zygote
             self._selector.register(zygote.socket, selectors.EVENT_READ, zygote)
         return zygote
 

@@ -9,7 +9,7 @@ import socket
 
 from lithops_agent.disk import is_disk_full
 from lithops_agent.journal import CallData
-from lithops_agent.runtimes.python import Zygote
+from lithops_agent.runtimes.zygote import Zygote
 from lithops_agent.worker import CALL_HEAD
 
 _LAST_WORDS = 2000

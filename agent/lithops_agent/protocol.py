@@ -79,7 +79,33 @@ class Problem:
     UNKNOWN_RESULT = "urn:lithops:unknown-result"
     NO_SPACE = "urn:lithops:no-space"
     DRAINING = "urn:lithops:draining"
+    RUNTIME = "urn:lithops:runtime"
+    """The image can't be used; the answer's ``failure`` is one of `RuntimeFailure`."""
     INTERNAL = "urn:lithops:internal"
+
+
+class RuntimeFailure:
+    """Why functions can't run in an image on a host."""
+
+    NO_ENGINE = "no-engine"
+    NO_PERMISSION = "no-permission"
+    REGISTRY_UNREACHABLE = "registry-unreachable"
+    UNAUTHORIZED = "unauthorized"
+    NO_SUCH_IMAGE = "no-such-image"
+    NO_SPACE = "no-space"
+    ARCHITECTURE = "architecture"
+    NO_PYTHON = "no-python"
+    OTHER_PYTHON = "other-python"
+    ENGINE = "engine"
+    """Whatever else the engine refuses, in its own words."""
+
+
+class RuntimeUnusable(Exception):
+    """Functions can't run in an image; ``kind`` is one of `RuntimeFailure`."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ProtocolError(Exception):
@@ -112,6 +138,11 @@ REVOKE = Endpoint("POST", "/v1/revoke")
 """`{"job": id, "count": n}`: gives back calls that have not started. Answers `{"numbers": [..]}`."""
 RELEASE = Endpoint("POST", "/v1/release")
 """`{"jobs": [id, ..]}`: forgets jobs and all that belongs to them. Answers `{}`."""
+PREPARE = Endpoint("POST", "/v1/runtimes")
+"""`{"request": id, "container": ContainerOptions, "pull": whether, "auth": {"serveraddress", "username",
+"password"} or null, "wait": seconds}`: makes an image ready, which may take many such requests with one id.
+Answers `{"ready": false, "doing", "layers": [done, of], "bytes": [done, of]}` or
+`{"ready": true, "image": id, "digest": that of the registry or "", "python": version}`."""
 STATUS = Endpoint("GET", "/v1/status")
 """What runs and waits, by job, and ``time_to_dismantle`` (seconds, null: never) with its ``reason``."""
 DISMANTLE = Endpoint("POST", "/v1/dismantle")
@@ -125,15 +156,64 @@ host may fetch them) and ``wait`` (seconds). Answers the ``state``: ready (with 
 hashes to send as blobs, and ``why`` they could not be fetched), building (``progress``) or failed (``error``,
 ``kind``)."""
 ENDPOINTS = (
-    INFO, SUBMIT, RESULTS, BODY, JOB, CANCEL, REVOKE, RELEASE, STATUS, DISMANTLE, PLATFORM, ENVIRONMENT,
+    INFO, SUBMIT, RESULTS, BODY, JOB, CANCEL, REVOKE, RELEASE, PREPARE, STATUS, DISMANTLE, PLATFORM,
+    ENVIRONMENT,
 )  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class ContainerOptions:
+    """The container that the calls of a job run in; jobs with the same one share it.
+
+    ``name`` is the image as the user calls it and ``image`` its id, empty until it is known. ``python`` is
+    the version (3.11) that it must have. ``volumes`` are as of ``docker run --volume``, ``memory`` is in
+    bytes for each worker, and ``cpus`` how many CPUs all of them may use; None: no limit.
+    """
+
+    name: str
+    python: str
+    image: str = ""
+    network: str = "host"
+    gpu: bool = False
+    volumes: Sequence[str] = ()
+    memory: int | None = None
+    cpus: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` reads."""
+        return {
+            **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)},
+            "volumes": [*self.volumes],
+        }
+
+    @property
+    def key(self) -> str:
+        """Jobs with the same key share a container."""
+        return json.dumps(self.to_json(), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, given: Any) -> ContainerOptions:
+        """Read what another side has written, ignoring keys that are new. Raises ProtocolError."""
+        if not isinstance(given, dict):
+            raise ProtocolError("a container that is no JSON object")
+        known = {f.name: _JSON_TYPES[str(f.type)] for f in dataclasses.fields(cls)}
+        for key, kinds in known.items():
+            if key in given and not isinstance(given[key], kinds):
+                raise ProtocolError(f"{key} of a container can't be {given[key]!r}")
+        if not all(isinstance(volume, str) for volume in given.get("volumes", ())):
+            raise ProtocolError("volumes of a container that are not strings")
+        try:
+            return cls(**{key: given[key] for key in known if key in given})
+        except TypeError as exc:
+            raise ProtocolError(f"a container without all of its keys: {exc}") from exc
 
 
 @dataclasses.dataclass(frozen=True)
 class JobSpec:
     """What an agent must know to run the calls of a job.
 
-    ``runtime`` is the path of the Python interpreter. ``timeout`` is in seconds for each call,
+    ``runtime`` is the path of the Python interpreter, or the name of an image; then ``container`` is the JSON
+    of the `ContainerOptions`. ``timeout`` is in seconds for each call,
     None for no limit. ``depth`` is 0 for a job from outside, and one more than its parent's for a
     job that a function submitted from within a worker. ``hard_timeout`` and ``soft_timeout`` are
     the dismantle time-outs in seconds, None for none.
@@ -161,6 +241,7 @@ class JobSpec:
     processes: int | None = None
     most: int | None = None
     ending: str = "remove"
+    container: Mapping[str, Any] | None = None
 
     def blobs(self) -> tuple[str, ...]:
         """The SHA-256 of every blob that the job needs."""
@@ -180,6 +261,8 @@ class JobSpec:
                 raise ProtocolError(f"{key} of a job can't be {value!r}")
         if not all(isinstance(value, str) for value in given.get("env", {}).values()):
             raise ProtocolError("env of a job has values that are not strings")
+        if given.get("container") is not None:
+            ContainerOptions.from_json(given["container"])
         if given.get("ending", "remove") not in ("remove", "keep", "poweroff"):
             raise ProtocolError(f"ending of a job can't be {given['ending']!r}")
         try:
@@ -195,6 +278,9 @@ _JSON_TYPES: Mapping[str, tuple[type, ...]] = {
     "int | None": (int, type(None)),
     "float | None": (float, int, type(None)),
     "Mapping[str, str]": (dict,),
+    "Mapping[str, Any] | None": (dict, type(None)),
+    "Sequence[str]": (list, tuple),
+    "bool": (bool,),
 }
 """What JSON gives for each type of a field of JobSpec. An agent that took something else would fail later,
 where nobody learns of it."""

@@ -11,20 +11,23 @@ import time
 import traceback
 import uuid
 import zipfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from lithops_agent.clearing import LEAVE, REMOVE
+from lithops_agent.clearing import LEAVE, REMOVE, remove_containers
 from lithops_agent.environments.manager import Environments
 from lithops_agent.environments.request import Wanted
 from lithops_agent.instants import Clock, Instant, SystemClock, boot_id
 from lithops_agent.journal import CallData, Ended, Journal, Page, UnknownJob
 from lithops_agent.keeper import Dismantle, Policy
 from lithops_agent.pool import Pool
-from lithops_agent.protocol import PROTOCOL, STATS, JobSpec, ProtocolError, Status
+from lithops_agent.protocol import PROTOCOL, STATS, ContainerOptions, JobSpec, ProtocolError, Status
 from lithops_agent.timekeeper import Observed, Timekeeper
 from lithops_agent.version import __version__
+
+if TYPE_CHECKING:
+    from lithops_agent.runtimes.images import Images
 
 _PAGE = 4 * 1024 * 1024
 _COLLECT_AFTER_HARD = 1.0
@@ -38,6 +41,8 @@ _SETTLE = 0.05
 _BLOB_AGE = 3600.0
 """Seconds that a blob is kept for a later job after it was sent."""
 _TIDY_INTERVAL = 60.0
+_PREPARE_TIMEOUT = 3600.0
+"""Seconds that an image may take until it is ready; a host that waits longer for it ends."""
 _SESSIONS = 1000
 
 
@@ -118,6 +123,7 @@ class Agent:
             self.journal.blob_path,
             lambda: [spec.runtime for spec in self.journal.specs()],
         )
+        self._images: Images | None = None
         self._bundle = bundle
         self._end = end
         self._clock = clock or SystemClock()
@@ -143,6 +149,7 @@ class Agent:
 
     def start(self) -> None:
         """Run what an earlier agent left, and start to watch the time."""
+        remove_containers(str(self.home))
         for spec, numbers in self.journal.unfinished():
             if not self._times.resumed(spec.job, spec.hard_timeout):
                 self._record_late(spec, numbers)
@@ -264,6 +271,34 @@ class Agent:
     def _belongs(self, job: str, session: str) -> bool:
         spec = self.journal.spec(job)
         return spec is not None and spec.session == session
+
+    def prepare(
+        self, request: str, options: ContainerOptions, pull: bool, auth: Mapping[str, str] | None, wait: float
+    ) -> dict[str, Any]:
+        """Make an image ready for a job to come: see `lithops_agent.runtimes.images.Images`.
+
+        Raises Draining, EngineError.
+        """
+        if self._times.closed:
+            raise Draining("the agent is ending")
+        with self._fence_lock:
+            if self._images is None:
+                from lithops_agent.runtimes.images import Images
+
+                self._images = Images(self.pool.prepare, self._occupied)
+        return self._images.prepare(request, options, pull, auth, wait)
+
+    @contextlib.contextmanager
+    def _occupied(self, request: str) -> Iterator[None]:
+        """An image is being made ready: a host does not count as idle while a long pull goes on."""
+        job = f"image {request}"
+        if not self._times.begin(job, _PREPARE_TIMEOUT, nested=False):
+            raise Draining("the agent is ending")
+        try:
+            yield
+        finally:
+            self._times.arrived(job)
+            self._something.set()
 
     # -- what it is --
 

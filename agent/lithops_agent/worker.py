@@ -227,7 +227,7 @@ def _become_worker(orders: socket.socket, zygote: int) -> NoReturn:
     try:
         os.chdir(order["cwd"])
     except OSError:
-        os.chdir("/")
+        os.chdir(order.get("home", "/"))
     sys.stdout, sys.stderr = (
         open(fd, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
         for fd in (1, 2)

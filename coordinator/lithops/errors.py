@@ -19,6 +19,14 @@
     │   ├── EnvironmentFailed                   the environment of standalone.requirements can't be had
     │   │   ├── RequirementsUnavailable         a distribution is not to be had for the host's platform
     │   │   └── EnvironmentBuildFailed          it could not be built on the host
+    │   ├── ImageError                          functions can't run in the image there
+    │   │   ├── DockerNotFound                      no engine, or it does not run
+    │   │   ├── DockerPermissionError               the login may not use it
+    │   │   ├── RegistryUnreachable                 no answer from the registry
+    │   │   ├── RegistryUnauthorized                it wants another login
+    │   │   ├── ImageNotFound                       there is no such image
+    │   │   ├── ImageArchitectureError              it is for other machines
+    │   │   └── ImagePythonError                    it has no Python, or another one
     │   ├── AgentError                          the agent answered with an error
     │   │   └── AgentBusy                       another version of it is at work there
     │   └── HostLost                            it was there and is gone
@@ -126,6 +134,38 @@ class RequirementsUnavailable(EnvironmentFailed):
 
 class EnvironmentBuildFailed(EnvironmentFailed):
     """The host has all that is needed, and the environment could not be built; the message has why."""
+
+
+class ImageError(HostError):
+    """Functions can't run in the image of ``standalone.runtime`` on the host."""
+
+
+class DockerNotFound(ImageError):
+    """The host has no Docker engine, or it does not run."""
+
+
+class DockerPermissionError(ImageError):
+    """The login may not use the Docker engine of the host."""
+
+
+class RegistryUnreachable(ImageError):
+    """The registry of the image does not answer."""
+
+
+class RegistryUnauthorized(ImageError):
+    """The registry of the image wants a login, or another one."""
+
+
+class ImageNotFound(ImageError):
+    """There is no such image."""
+
+
+class ImageArchitectureError(ImageError):
+    """The image is for machines of another kind."""
+
+
+class ImagePythonError(ImageError):
+    """The image has no Python, or not the version that the function needs."""
 
 
 class AgentError(HostError):

@@ -45,14 +45,15 @@ _SCRIPT = Path(__file__).with_name("script.py")
 class Client:
     """Runs the measured script as a user's process, against one host."""
 
-    def __init__(self, host: Host, home: Path) -> None:
+    def __init__(self, host: Host, home: Path, runtime: str = "python3") -> None:
         self.host = host
+        config = host.lithops_config(lithops={"data_limit": False}, standalone={"runtime": runtime})
         kept = {key: value for key, value in os.environ.items() if not key.startswith("LITHOPS")}
         self._environment = {
             **kept,
             "HOME": str(home),
             "XDG_CACHE_HOME": str(home / "cache"),
-            "LITHOPS_CONFIG": json.dumps(host.lithops_config(lithops={"data_limit": False})),
+            "LITHOPS_CONFIG": json.dumps(config),
         }
 
     def with_standalone(self, variables: Mapping[str, str] | None = None, **keys: object) -> Client:

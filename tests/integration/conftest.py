@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ import pytest
 from lithops import FunctionExecutor
 from tests.integration.support import end_local_agent
 from tests.testbed import Host, Testbed
+from tests.testbed.engine import Engine
 
 OpenExecutor = Callable[..., FunctionExecutor]
+InImage = Callable[..., FunctionExecutor]
+IMAGE = "lithops-test/python:3.11"
 
 
 @pytest.fixture
@@ -99,3 +103,30 @@ def messages() -> Iterator[list[str]]:
     logging.getLogger("lithops").addHandler(handler)
     yield told
     logging.getLogger("lithops").removeHandler(handler)
+
+
+@pytest.fixture(scope="session")
+def engine(bed: Testbed) -> Iterator[Engine]:
+    """A host with an engine that the login may use, and an image with the Python of these tests."""
+    if sys.version_info[:2] != (3, 11):
+        pytest.skip("the image is made of Debian's Python 3.11, and functions need the same here")
+    host = bed.host("engine", release="engine")
+    found = Engine(host)
+    found.start()
+    found.allow()
+    found.make_python_image(IMAGE)
+    yield found
+    bed.remove(host)
+
+
+@pytest.fixture
+def in_image(engine: Engine, open_executor: OpenExecutor) -> InImage:
+    """Makes executors whose calls run in an image; no agent and no container is there before."""
+    engine.host.clean_home()
+    engine.remove_containers()
+
+    def make(runtime: str = IMAGE, vm: dict[str, Any] | None = None, **standalone: Any) -> FunctionExecutor:
+        config = engine.host.lithops_config(standalone={"runtime": runtime, **standalone}, vm=vm or {})
+        return open_executor(config)
+
+    return make

@@ -87,7 +87,8 @@ class Testbed:
 
         Args:
             name: its host name, new in this bed.
-            release: the image: bookworm, trixie, bullseye.
+            release: the image: bookworm, trixie, bullseye; engine: bookworm with Docker and a registry, which
+                are started by `tests.testbed.engine`.
             cpus: how many of this machine's CPUs it may run on.
             memory: the most that all of its processes hold, such as '512M'; beyond it the kernel kills.
             disk: the size of /home, such as '64M'; without it, this machine's disk is the limit.
@@ -105,7 +106,7 @@ class Testbed:
             folder.mkdir()
             hardware = Hardware(
                 image=tree, folder=folder, namespace=namespace, disk=Disk(tree, folder / "disk", disk),
-                cgroup=Cgroup(self.run_id, name, _bytes(memory)), cpus=cpus,
+                cgroup=Cgroup(self.run_id, name, _bytes(memory)), cpus=cpus, engine=release == "engine",
             )  # fmt: skip
             self._hosts[name] = host = Host(name, hardware, self.credentials)
         if boot:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .cgroup import Cgroup
 from .commands import Completed, run
-from .container import REBOOT_STATUS, Container, Process
+from .container import ENGINE_OPTIONS, REBOOT_STATUS, Container, Process
 from .credentials import Credentials, make_host_keys
 from .disk import Disk
 from .network import Namespace, connect
@@ -32,6 +32,8 @@ class Hardware:
     cgroup: Cgroup
     disk: Disk
     cpus: int | None
+    engine: bool = False
+    """Whether it may run containers of its own."""
 
 
 class BootedHost:
@@ -103,9 +105,19 @@ class BootedHost:
         self._boots += 1
         self._container = Container(
             name=hardware.namespace.name, hostname=self.name, root=hardware.disk.root,
-            network=hardware.namespace.path, cgroup=hardware.cgroup, options=hardware.disk.binds(),
-            cpus=hardware.cpus, log=hardware.folder / "console.log",
+            network=hardware.namespace.path, cgroup=hardware.cgroup, options=self._options(),
+            cpus=hardware.cpus, log=hardware.folder / "console.log", engine=hardware.engine,
         )  # fmt: skip
+
+    def _options(self) -> list[str]:
+        """What systemd-nspawn mounts, and allows, beside the disk."""
+        options = self.hardware.disk.binds()
+        if self.hardware.engine:
+            # An overlay can't lie on another one: the engine's layers are on this machine's own disk.
+            layers = self.hardware.folder / "engine"
+            layers.mkdir(exist_ok=True)
+            options += [*ENGINE_OPTIONS, f"--bind={layers}:/var/lib/docker"]
+        return options
 
     def _watch(self) -> None:
         """Follow the host to its end: start it again when it asked for that, else make it silent."""

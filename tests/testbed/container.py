@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .cgroup import Cgroup
+from .machine import memory_cgroup1_mount
 
 REBOOT_STATUS = 133
 _NSPAWN = [
     "systemd-nspawn", "--quiet", "--boot", "--keep-unit", "--register=no", "--link-journal=no",
     "--resolv-conf=off", "--timezone=off", "--settings=no", "--console=pipe",
 ]  # fmt: skip
+ENGINE_OPTIONS = ["--capability=all", "--system-call-filter=@keyring bpf"]
+"""What a host must be allowed so that a container engine runs in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,7 @@ class Container:
 
     def __init__(
         self, *, name: str, hostname: str, root: Path, network: Path, cgroup: Cgroup,
-        options: Sequence[str] = (), cpus: int | None = None, log: Path,
+        options: Sequence[str] = (), cpus: int | None = None, log: Path, engine: bool = False,
     ) -> None:  # fmt: skip
         command = [
             *_NSPAWN, f"--machine={name}", f"--hostname={hostname}", f"--directory={root}",
@@ -45,8 +48,10 @@ class Container:
         # The shell joins the groups before it becomes nspawn: so no process is ever outside of them.
         joins = [f"echo $$ >{shlex.quote(str(path))}" for path in cgroup.join_files()]
         script = " && ".join([*joins, f"exec {shlex.join(command)}"])
-        # Inside, systemd sees only the unified hierarchy: newer releases refuse to boot on the old one.
-        env = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
+        # Inside, systemd sees only the unified hierarchy: newer releases refuse to boot on the old one. An
+        # engine, however, limits memory by it only where this machine's memory controller is there, too.
+        unified = not (engine and memory_cgroup1_mount())
+        env = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1" if unified else "0"}
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 ["/bin/sh", "-c", script], stdin=subprocess.DEVNULL, stdout=output, stderr=output,

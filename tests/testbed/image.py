@@ -45,6 +45,11 @@ IMAGES = {
         Image(name="trixie", release="trixie"),
         Image(name="bullseye", release="bullseye"),
         Image(
+            name="engine",
+            release="bookworm",
+            packages=f"{_HOST_PACKAGES},docker.io,docker-registry,ca-certificates",
+        ),
+        Image(
             name="newcomer",
             release="bookworm",
             packages=f"{_HOST_PACKAGES},git,make,python3-venv,ca-certificates",

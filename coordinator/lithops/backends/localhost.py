@@ -124,7 +124,7 @@ class SameHost:
 
     def find(self) -> Optional[Link]:
         """The agent, if it still runs."""
-        state = StateFile(self._home).read()
+        state = StateFile(self._home).read(in_worker=True)
         return None if state is None else local_link(state, sys.executable, os.getcwd())
 
     def dismantle(self, ask: Callable[[Link, str], None]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any, Literal
 
+from lithops.config.runtime import is_image
 from lithops.errors import BootstrapError, PythonNotFound
 
 AGENT_DIR = ".lithops/agent"
@@ -95,8 +96,11 @@ def probe_command(bundle: str, wanted: Version, runtime: str, *, root: bool = Fa
 
 
 def explicit_runtime(runtime: str) -> str | None:
-    """The interpreter that the configuration names; None for ``python3``, which means the matching one."""
-    return None if runtime in ("", "python", "python3") else runtime
+    """The interpreter that the configuration names; None for ``python3``, which means the matching one.
+
+    An image has an interpreter of its own, and the agent runs with the one that fits best.
+    """
+    return None if runtime in ("", "python", "python3") or is_image(runtime) else runtime
 
 
 def parse_probe(text: str, host: str = "") -> HostFacts:
@@ -183,6 +187,9 @@ def choose_python(facts: HostFacts, wanted: Version, runtime: str, host: str = "
     explicit = explicit_runtime(runtime)
     if explicit is None and facts.working is not None:
         return facts.working.path
+    usable = [each for each in facts.pythons if each.minor is not None and each.minor >= OLDEST]
+    if usable and is_image(runtime):
+        return usable[0].path
     if explicit is None:
         raise PythonNotFound(_nothing_fits(facts, version), host=host, phase="probe")
     if facts.explicit is None:

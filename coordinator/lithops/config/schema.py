@@ -141,7 +141,7 @@ STANDALONE_SECTION = Section(
     name="standalone",
     doc="What holds for hosts, whichever backend gives them. All keys but `backend` may also stand in the "
     "section of the backend.",
-    reserved=("use_gpu", "extra_apt_packages", "extra_python_packages"),
+    reserved=("extra_apt_packages", "extra_python_packages"),
     keys=(
         Key(
             name="backend",
@@ -155,7 +155,8 @@ STANDALONE_SECTION = Section(
             name="runtime",
             kind=Text(),
             default="python3",
-            doc="The interpreter that runs functions; `python3`: the one of the local version on the host.",
+            doc="What functions run in: `python3` (the interpreter of the local version on the host), "
+            "`python3.X`, the path of an interpreter, or else the name of a Docker image.",
         ),
         Key(
             name="requirements",
@@ -225,7 +226,45 @@ STANDALONE_SECTION = Section(
             name="pull_runtime",
             kind=Flag(),
             default=False,
-            doc="Pull the image of the runtime before each job.",
+            doc="Pull the image of the runtime before each job; `false`: only when it is missing.",
+        ),
+        Key(
+            name="docker_server",
+            kind=Text(),
+            default_doc="that of the image's name",
+            doc="The registry that the login below is for.",
+        ),
+        Key(name="docker_user", kind=Text(), doc="The login at the registry of the image."),
+        Key(
+            name="docker_password",
+            kind=Text(),
+            secret=True,
+            default_doc="`docker_password_file`, else the variable `LITHOPS_DOCKER_PASSWORD`",
+            doc="The password of `docker_user`. It is sent with a pull, and kept nowhere on the host.",
+        ),
+        Key(
+            name="docker_password_file",
+            kind=Text(name="a path"),
+            doc="A file of this machine with the password.",
+        ),
+        Key(
+            name="docker_network",
+            kind=Text(),
+            default="host",
+            doc="The network of containers: `host`, `none`, `bridge` or one that was made with Docker. "
+            "Executors inside of functions need `host`.",
+        ),
+        Key(
+            name="docker_volumes",
+            kind=Names(name="a list of volumes"),
+            default=[],
+            doc="What of the host is mounted into containers, as of `docker run --volume`: `/data:/data:ro`.",
+        ),
+        Key(
+            name="use_gpu",
+            kind=Flag(),
+            default=False,
+            doc="Give containers all GPUs of the host; Docker needs the NVIDIA Container Toolkit for it.",
         ),
         Key(
             name="start_timeout",
@@ -245,7 +284,8 @@ LOCALHOST_SECTION = Section(
             name="runtime",
             kind=Text(),
             default="python3",
-            doc="The interpreter that runs functions: a path, or `python3` for the one that runs the script.",
+            doc="What functions run in: `python3` (the interpreter that runs the script), the path of "
+            "another one, or the name of a Docker image.",
         ),
         Key(
             name="worker_processes",
@@ -259,7 +299,10 @@ LOCALHOST_SECTION = Section(
             doc="Accepted for compatibility: this machine is the one worker.",
         ),
         Key(
-            name="runtime_memory", kind=Whole(), unit="MB", doc="Accepted for compatibility: limits nothing."
+            name="runtime_memory",
+            kind=Whole(),
+            unit="MB",
+            doc="The memory of a container for each of its worker processes. Without an image: no limit.",
         ),
     ),
 )
@@ -335,7 +378,10 @@ VM = Section(
             doc="How many of the hosts are used at most.",
         ),
         Key(
-            name="runtime_memory", kind=Whole(), unit="MB", doc="Accepted for compatibility: limits nothing."
+            name="runtime_memory",
+            kind=Whole(),
+            unit="MB",
+            doc="The memory of a container for each of its worker processes. Without an image: no limit.",
         ),
     ),
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lithops.config.host import HOST
-from lithops.config.schema import SECTIONS
+from lithops.config.schema import SECTIONS, STANDALONE_SECTION
 
 _HOST_SECRETS = tuple(key.name for key in HOST.keys if key.secret)
 
@@ -28,7 +28,10 @@ def _without(name: str, section: Any) -> Any:
 
 
 def _secrets_of(name: str) -> set[str]:
-    return {key.name for key in SECTIONS[name].keys if key.secret} if name in SECTIONS else set()
+    if name not in SECTIONS:
+        return set()
+    # The section of a backend may hold keys of `standalone`.
+    return {key.name for key in (*SECTIONS[name].keys, *STANDALONE_SECTION.keys) if key.secret}
 
 
 def _host_without(host: Any) -> Any:

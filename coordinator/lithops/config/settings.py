@@ -16,6 +16,7 @@ from lithops.config.host import HostSettings
 from lithops.config.hosts import read_hosts
 from lithops.config.kinds import AUTO, LOG_LEVELS, Refused
 from lithops.config.names import EXIT, LOCALHOST
+from lithops.config.runtime import is_image
 from lithops.config.sources import Source
 from lithops.errors import ConfigError
 
@@ -62,6 +63,13 @@ class StandaloneSettings:
     host_lost_timeout: float
     pull_runtime: bool
     start_timeout: float
+    docker_server: str | None = None
+    docker_user: str | None = None
+    docker_password: str | None = field(default=None, repr=False)
+    docker_password_file: str | None = None
+    docker_network: str = "host"
+    docker_volumes: tuple[str, ...] = ()
+    use_gpu: bool = False
 
     @property
     def soft(self) -> float | None:
@@ -93,6 +101,8 @@ class LocalhostSettings:
     """The path or name of the interpreter that runs functions."""
     worker_processes: int | None
     """`None`: as many as this machine has CPUs."""
+    runtime_memory: int | None = None
+    """MB for each worker process in a container; `None`: no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +116,8 @@ class VmSettings:
     """`None`: as ``~/.ssh/config`` says."""
     max_workers: int | None
     """How many of the hosts are used at most; `None`: all."""
+    runtime_memory: int | None = None
+    """MB for each worker process in a container; `None`: no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +135,16 @@ class Settings:
     @property
     def runtime(self) -> str:
         """The runtime of the chosen backend."""
-        if isinstance(self.backend, LocalhostSettings):
+        if isinstance(self.backend, LocalhostSettings) and self.image is None:
             return self.backend.interpreter
-        return self.standalone.runtime
+        return self.image or self.standalone.runtime
+
+    @property
+    def image(self) -> str | None:
+        """The Docker image that functions run in; `None`: they run in an interpreter of the host."""
+        local = isinstance(self.backend, LocalhostSettings)
+        runtime: str = self.config[LOCALHOST]["runtime"] if local else self.standalone.runtime
+        return runtime if is_image(runtime) else None
 
 
 def resolve(config: Mapping[str, Any]) -> Settings:
@@ -138,6 +157,10 @@ def resolve(config: Mapping[str, Any]) -> Settings:
     name = full["lithops"]["backend"]
     backend = _localhost(full[name]) if name == LOCALHOST else _vm(full[name])
     standalone = {key: value for key, value in full["standalone"].items() if key != "backend"}
+    standalone.update(
+        docker_password_file=_path(standalone["docker_password_file"]),
+        docker_volumes=tuple(standalone["docker_volumes"]),
+    )
     return Settings(
         mode=full["lithops"]["mode"],
         backend_name=name,
@@ -164,8 +187,11 @@ def _lithops(section: Mapping[str, Any]) -> LithopsSettings:
 def _localhost(section: Mapping[str, Any]) -> LocalhostSettings:
     runtime = section["runtime"]
     return LocalhostSettings(
-        interpreter=sys.executable if runtime == "python3" else os.path.expanduser(runtime),
+        interpreter=sys.executable
+        if runtime == "python3" or is_image(runtime)
+        else os.path.expanduser(runtime),
         worker_processes=_processes(section["worker_processes"]),
+        runtime_memory=section["runtime_memory"],
     )
 
 
@@ -179,6 +205,7 @@ def _vm(section: Mapping[str, Any]) -> VmSettings:
         host_keys=section["host_keys"],
         known_hosts=_path(section["known_hosts"]),
         max_workers=section["max_workers"],
+        runtime_memory=section["runtime_memory"],
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lithops.backends.machine import Machine
     from lithops.config.settings import Settings
+    from lithops.dispatch.images import ImageRuntime
     from lithops.dispatch.session import RemoteSession
     from lithops.environment.prepare import Environments
 
@@ -37,6 +38,7 @@ def open_session(settings: Settings, executor_id: str) -> RemoteSession:
         keep_jobs=not settings.lithops.data_cleaner,
         most=most,
         environments=None if nested else _environments(settings),
+        image=_image(settings, nested=nested),
     )
     if agent_home:
         from lithops.backends.localhost import SameHost
@@ -61,6 +63,35 @@ def _environments(settings: Settings) -> Environments | None:
 
     requirements = read_requirements(standalone.requirements)
     return Environments(requirements, standalone.requirements_from, cache_folder())
+
+
+def _image(settings: Settings, *, nested: bool) -> ImageRuntime | None:
+    """The image that calls run in. A function in a container calls others in the same one."""
+    import json
+    import os
+    import sys
+
+    from lithops.config.runtime import registry_login
+    from lithops.dispatch.images import ImageRuntime
+    from lithops.dispatch.jobs import MEGABYTE
+    from lithops_agent.protocol import ContainerOptions
+
+    if nested and settings.image is None:
+        given = os.environ.get("LITHOPS_WORKER_CONTAINER")
+        return ImageRuntime(options=ContainerOptions.from_json(json.loads(given))) if given else None
+    if settings.image is None:
+        return None
+    standalone, memory = settings.standalone, settings.backend.runtime_memory
+    options = ContainerOptions(
+        name=settings.image,
+        python=f"{sys.version_info[0]}.{sys.version_info[1]}",
+        network=standalone.docker_network,
+        gpu=standalone.use_gpu,
+        volumes=standalone.docker_volumes,
+        memory=memory and memory * MEGABYTE,
+    )
+    login = registry_login(settings.image, standalone)
+    return ImageRuntime(options=options, pull=standalone.pull_runtime, login=login)
 
 
 def _limited(machines: Sequence[Machine], workers: int | None) -> tuple[Sequence[Machine], dict[str, int]]:

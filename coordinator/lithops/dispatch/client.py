@@ -118,6 +118,11 @@ class AgentClient:
         """Have jobs forgotten."""
         self._json(protocol.RELEASE, {"jobs": list(jobs)})
 
+    def prepare(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Make an image ready, or ask how far that is: see `protocol.PREPARE`."""
+        self._connection.set_timeout(float(asked["wait"]) + _POLL_MARGIN)
+        return self._json(protocol.PREPARE, asked)
+
     def dismantle(self, ending: Optional[str] = None) -> None:
         """End the agent in this way, one of the ``ending`` of a JobSpec; None: as its last job said."""
         self._json(protocol.DISMANTLE, {"ending": ending})

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
 from lithops.backends.machine import Link
+from lithops.dispatch.images import ImageRuntime, Ready
 from lithops.job.model import Job
-from lithops_agent.protocol import JobSpec
+from lithops_agent.protocol import ContainerOptions, JobSpec
 
 if TYPE_CHECKING:
     from lithops.environment.prepare import Environments
@@ -19,6 +20,7 @@ _KEPT = 100
 _KEPT_BYTES = 64 * 1024 * 1024
 """So many jobs that the program has seen the end of can still be continued by another process, while the
 results of all of them have no more bytes."""
+MEGABYTE = 1_000_000
 _REMEMBERED = 1000
 """Jobs that were released and whose last calls may be on their way to a host yet."""
 
@@ -33,6 +35,7 @@ class SessionOptions:
     ``keep_jobs``: hosts keep all jobs with their results, until somebody releases them.
     ``most``: how many calls run on a host at the same time at most, for the hosts that are named.
     ``environments``: gives hosts the environment that functions run in; None: the interpreter as it is.
+    ``image``: what calls run in; None: the interpreter that each link names.
     ``lost_after``: how long a host that was ready is tried again before it counts as lost.
     """
 
@@ -46,6 +49,7 @@ class SessionOptions:
     keep_jobs: bool = False
     most: Mapping[str, int] = dataclasses.field(default_factory=dict)
     environments: Environments | None = None
+    image: Optional[ImageRuntime] = None
 
 
 @dataclasses.dataclass
@@ -56,16 +60,26 @@ class JobState:
     key: str
     futures: dict[int, ResponseFuture]
     payloads: dict[int, bytes]
+    images: dict[str, Ready] = dataclasses.field(default_factory=dict)
+    """The image of the job on each host where it was made ready."""
+
+    def container(self, link: Link, runtime: ImageRuntime) -> ContainerOptions:
+        """The container that the job wants on a host."""
+        memory = self.job.runtime_memory
+        options = runtime.options
+        if memory is not None and not options.image:
+            options = dataclasses.replace(options, memory=memory * MEGABYTE)
+        return options if options.image else dataclasses.replace(options, cpus=link.processes)
 
     def spec(self, link: Link, session: str, options: SessionOptions) -> JobSpec:
         """The job as an agent is told of it."""
-        job = self.job
+        job, ready = self.job, self.images.get(link.host)
         return JobSpec(
             job=self.key,
             session=session,
             function=job.function.sha256,
             total=job.total_calls,
-            runtime=link.runtime,
+            runtime=ready.options.name if ready else link.runtime,
             function_name=job.function_name,
             modules=job.modules.sha256 if job.modules else None,
             env=dict(job.extra_env),
@@ -76,6 +90,7 @@ class JobState:
             soft_timeout=options.soft_timeout,
             hard_timeout=options.hard_timeout,
             ending=options.ending,
+            container=ready.options.to_json() if ready else None,
             processes=link.processes,
             most=options.most.get(link.host),
         )

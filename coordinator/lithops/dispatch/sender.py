@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Union
 
 from lithops.backends.machine import Link
 from lithops.dispatch.client import AgentClient, Refused
+from lithops.dispatch.images import Ready, prepare
 from lithops.errors import HostDiskFull, HostDraining, HostError
 from lithops_agent import protocol
 from lithops_agent.protocol import Problem
@@ -87,6 +88,8 @@ class Sender:
         self._releasing: list[str] = []
         self._known_jobs: set[str] = set()
         self._known_blobs: set[str] = set()
+        self._ready: dict[str, Ready] = {}
+        """The images that are ready on the host, by what was asked for."""
 
     # -- what is to be sent; under the session's lock --
 
@@ -161,6 +164,11 @@ class Sender:
         self._done_jobs.clear()
         self._known_jobs.clear()
         self._known_blobs.clear()
+        self._ready.clear()
+        for job in self._session.jobs_on(self._runner.name):
+            state = self._session.job_state(job)
+            if state is not None:
+                state.images.pop(self._runner.name, None)
 
     # -- the thread --
 
@@ -290,6 +298,8 @@ class Sender:
                 return
             numbers = [number for number, _ in calls]
             try:
+                if not self._make_ready(client, link, item.job):
+                    return
                 self._submit_batch(client, link, item.job, calls)
             except Refused as exc:
                 if exc.kind == Problem.DRAINING:
@@ -335,6 +345,30 @@ class Sender:
             if self._session.is_released(job):
                 # It was while these calls were on their way.
                 self.job_done(job)
+
+    def _make_ready(self, client: AgentClient, link: Link, job: str) -> bool:
+        """Have the image of a job made ready, if it has one; False when the job has ended meanwhile."""
+        session, runtime = self._session, self._session.options.image
+        with session.lock:
+            state = session.job_state(job)
+            if runtime is None or state is None or job in self._known_jobs or link.host in state.images:
+                return True
+            options = state.container(link, runtime)
+
+        def is_wanted() -> bool:
+            with session.lock:
+                return session.job_state(job) is not None and not self._runner.is_off(link)
+
+        ready = self._ready.get(options.key) or prepare(client, runtime, options, job, link.host, is_wanted)
+        if ready is not None:
+            with session.lock:
+                if not runtime.pull:
+                    # Later jobs find it there, and need no question.
+                    self._ready[options.key] = ready
+                state.images[link.host] = ready
+                for future in state.futures.values():
+                    future._info.digests[link.host] = ready.digest or ready.options.image
+        return ready is not None
 
     def _head(self, client: AgentClient, job: str, link: Link) -> tuple[list[bytes], list[str]]:
         """The frames that have to come before the calls: the job, and blobs that are not there yet."""

@@ -33,6 +33,7 @@ class JobInfo:
     __slots__ = (
         "clock",
         "created_at",
+        "digests",
         "execution_timeout",
         "executor_id",
         "function_name",
@@ -58,6 +59,7 @@ class JobInfo:
         created_at: float = 0.0,
         total_calls: int = 0,
         stats: Optional[Mapping[str, float]] = None,
+        digests: Optional[Mapping[str, str]] = None,
         session: Optional[Session] = None,
         queue: Optional[Queue] = None,
         clock: Optional[Callable[[], float]] = None,
@@ -72,6 +74,7 @@ class JobInfo:
         self.total_calls = total_calls
         self.seen = 0
         self.stats = dict(stats or {})
+        self.digests = dict(digests or {})
         self.session = session
         self.queue = queue
         self.clock = clock or _wall_clock()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 def call_stats(future: ResponseFuture) -> dict[str, Any]:
     """What is known by now. ``*_tstamp`` are seconds since the epoch, ``*_time`` seconds, memory is bytes.
 
+    ``runtime_digest`` is the image that ran it: the digest of its registry, or its id where it has none.
     ``host_*`` come from this machine's clock, ``worker_*`` from that of the host where the call ran.
     """
     stats: dict[str, Any] = {"host_job_create_tstamp": future._info.created_at, **future._info.stats}
@@ -26,6 +27,9 @@ def call_stats(future: ResponseFuture) -> dict[str, Any]:
         stats.update(_worker_stats(future._stats))
     if future._host:
         stats["worker_host"] = future._host
+        digest = future._info.digests.get(future._host)
+        if digest:
+            stats["runtime_digest"] = digest
     return stats
 
 

@@ -32,6 +32,7 @@ SPEC = JobSpec(
     processes=4,
     most=2,
     ending="keep",
+    container={"name": "python:3.11", "python": "3.11", "volumes": ["/data:/data:ro"]},
 )
 STATS = tuple(float(number) for number in range(len(protocol.STATS)))
 RESULTS_HEADER = {

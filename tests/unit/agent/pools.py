@@ -17,6 +17,7 @@ import lithops_agent
 from lithops_agent.journal import CallData, Journal
 from lithops_agent.pool import Pool
 from lithops_agent.protocol import INLINE_LIMIT, JobSpec, ResultRecord, Status, parse_results
+from lithops_agent.runtimes.python import PythonZygote
 from tests.unit.agent import functions
 
 cloudpickle.register_pickle_by_value(functions)
@@ -170,4 +171,5 @@ class Workshop:
     def zygote_pid(self) -> int:
         """The process that forks the workers."""
         (zygote,) = self.pool._zygotes.values()
+        assert isinstance(zygote, PythonZygote)
         return zygote._process.pid

@@ -7,8 +7,10 @@ import io
 import json
 import pickle
 import shutil
+import socket
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,7 @@ MESSAGES = {
     protocol.SUBMIT: "submit",
     protocol.PLATFORM: "platform",
     protocol.ENVIRONMENT: "environment",
+    protocol.PREPARE: "prepare",
 }
 BINARY = {protocol.RESULTS, protocol.BODY}
 
@@ -40,9 +43,19 @@ def test_every_endpoint_is_tested_here() -> None:
     assert {*MESSAGES, *BINARY} == set(ENDPOINTS)
 
 
+@pytest.fixture
+def mute_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A Docker engine that never answers."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "engine"))
+        listener.listen()
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path / 'engine'}")
+        yield
+
+
 @pytest.mark.parametrize("endpoint", MESSAGES, ids=MESSAGES.get)
 def test_every_control_message_is_answered_as_ever(
-    lonely: Station, tmp_path: Path, endpoint: Endpoint
+    lonely: Station, tmp_path: Path, endpoint: Endpoint, mute_engine: None
 ) -> None:
     """The fixed request is understood, and the answer has the keys and types of the fixed answer."""
     fixed = messages.message(MESSAGES[endpoint])

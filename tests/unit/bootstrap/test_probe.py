@@ -143,6 +143,16 @@ def test_an_explicit_interpreter() -> None:
     assert choose_python(found, (3, 12), "/v/bin/python") == "/v/bin/python"
 
 
+@pytest.mark.parametrize("changes", [{"pythons": (P38, P311)}, {"working": P311}])
+def test_the_agent_of_an_image_runs_with_any_python_that_is_new_enough(changes: dict[str, object]) -> None:
+    assert choose_python(facts(**changes), (3, 12), "python:3.12-slim") == P311.path
+
+
+def test_without_any_python_an_image_does_not_help() -> None:
+    with pytest.raises(PythonNotFound):
+        choose_python(facts(pythons=(P38,)), (3, 12), "python:3.12-slim")
+
+
 def fake_python(folder: Path, minor: int) -> Path:
     folder.mkdir(parents=True)
     path = folder / f"python3.{minor}"

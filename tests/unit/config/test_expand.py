@@ -57,6 +57,13 @@ def test_the_defaults_are_those_of_the_issue() -> None:
         "poweroff": False,
         "host_lost_timeout": 360,
         "pull_runtime": False,
+        "docker_server": None,
+        "docker_user": None,
+        "docker_password": None,
+        "docker_password_file": None,
+        "docker_network": "host",
+        "docker_volumes": [],
+        "use_gpu": False,
         "start_timeout": 300,
     }
     assert config["localhost"]["worker_processes"] == "AUTO"
@@ -250,7 +257,7 @@ def test_what_only_looks_like_a_contradiction(config: dict[str, Any]) -> None:
         {"lithops": {"monitoring": "rabbitmq"}},
         {"lithops": {"telemetry": "otlp"}},
         {"minio": {"endpoint": "x"}, "lithops": {"backend": "localhost"}},
-        {"standalone": {"use_gpu": True}},
+        {"standalone": {"extra_apt_packages": ["gcc"]}},
     ],
 )
 def test_what_is_reserved_is_not_supported_yet(config: dict[str, Any]) -> None:

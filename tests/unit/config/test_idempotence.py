@@ -32,6 +32,13 @@ SHARED: dict[str, st.SearchStrategy[Any]] = {
     "soft_dismantle_timeout": NUMBERS,
     "hard_dismantle_timeout": NUMBERS,
     "pull_runtime": FLAGS,
+    "docker_server": NAMES,
+    "docker_user": NAMES,
+    "docker_password": NAMES,
+    "docker_password_file": NAMES,
+    "docker_network": NAMES,
+    "docker_volumes": MODULES,
+    "use_gpu": FLAGS,
     "start_timeout": NUMBERS,
 }
 KEYS: dict[str, dict[str, st.SearchStrategy[Any]]] = {

@@ -1,0 +1,148 @@
+"""Calls in images of a real engine: what they can do, and what becomes of their containers."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from lithops.errors import CallTimeout, WorkerDied
+from lithops_agent.instants import Instant
+from tests.integration import calling
+from tests.integration.conftest import IMAGE, InImage
+from tests.integration.functions import double
+from tests.integration.support import agent_state, eventually, within
+from tests.testbed.engine import Engine
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_call_runs_in_an_image(engine: Engine, in_image: InImage) -> None:
+    future = in_image().call_async(calling.os_release, ())
+    assert future.result(timeout=30) == "", "a host has such a file, and the image has none"
+    assert future.stats["runtime_digest"] == engine.docker(f"inspect --format '{{{{.Id}}}}' {IMAGE}")
+
+
+def test_a_map_shares_one_container(engine: Engine, in_image: InImage) -> None:
+    fexec = in_image()
+    assert fexec.get_result(fexec.map(double, range(500))) == [2 * x for x in range(500)]
+    pids = {future.stats["worker_pid"] for future in fexec.futures}
+    assert len(engine.containers()) == 1
+    assert len(pids) <= 4, "workers stay warm"
+
+
+def test_large_data_and_results(in_image: InImage) -> None:
+    fexec = in_image()
+    data = os.urandom(300_000)
+    assert fexec.call_async(calling.unchanged, (data,)).result(timeout=30) == data
+
+
+def test_who_runs_and_where(engine: Engine, in_image: InImage) -> None:
+    """The login, without any right beyond its own, in a home folder of its own that can be written."""
+    engine.host.run("mkdir -p /home/user/shared && chown user /home/user/shared")
+    fexec = in_image(docker_volumes=["/home/user/shared:/shared"])
+    told = fexec.call_async(calling.identity, ("/shared/made",)).result(timeout=30)
+    uid = engine.host.uid("user")
+    assert told["uid"] == uid
+    assert int(told["capabilities"], 16) == 0
+    assert told["no_new_privileges"]
+    assert told["home"] == told["cwd"] == "/lithops/home"
+    assert engine.host.run("stat -c %u /home/user/shared/made").stdout.strip() == str(uid)
+
+
+def test_without_a_network(in_image: InImage) -> None:
+    assert in_image(docker_network="none").call_async(calling.interfaces, ()).result(timeout=30) == ["lo"]
+
+
+def test_a_function_calls_others_in_the_same_image(engine: Engine, in_image: InImage) -> None:
+    releases = in_image().call_async(calling.releases_of_own_map, (3,)).result(timeout=30)
+    assert releases == ["", "", ""]
+    assert len(engine.containers()) == 1
+
+
+def test_a_failure_comes_home(in_image: InImage) -> None:
+    with pytest.raises(calling.Refusal) as raised:
+        in_image().call_async(calling.refuse, ("no", 7)).result(timeout=30)
+    assert raised.value.code == 7
+
+
+def test_a_call_that_takes_too_long_is_killed(engine: Engine, in_image: InImage) -> None:
+    fexec = in_image()
+    future = fexec.call_async(calling.span, (600,), timeout=1)
+    with within(15), pytest.raises(CallTimeout):
+        future.result(timeout=30)
+    assert fexec.call_async(double, 1).result(timeout=30) == 2
+    assert len(engine.containers()) == 1, "only the worker was killed"
+
+
+def test_a_cancelled_call_ends(engine: Engine, in_image: InImage) -> None:
+    engine.host.run("mkdir -p /home/user/shared && chown user /home/user/shared")
+    fexec = in_image(docker_volumes=["/home/user/shared:/shared"])
+    future = fexec.call_async(calling.note_and_sleep, ("/shared/pid", 600))
+    path = Path("/home/user/shared/pid")
+    eventually(lambda: engine.host.run(f"cat {path}", check=False).stdout != "", "the call begins", 20)
+    pid = engine.host.run(f"cat {path}").stdout
+    future.cancel()
+    eventually(lambda: engine.host.run(f"kill -0 {pid}", check=False).returncode != 0, "its worker ends", 10)
+
+
+def test_a_call_that_takes_too_much_memory_is_killed(in_image: InImage) -> None:
+    fexec = in_image(vm={"runtime_memory": 64, "worker_processes": 1})
+    with pytest.raises(WorkerDied, match="memory"):
+        fexec.call_async(calling.work, (400, 0.1)).result(timeout=30)
+    assert fexec.call_async(calling.work, (10, 0.1)).result(timeout=30)
+
+
+def test_dismantling_removes_the_container(engine: Engine, in_image: InImage) -> None:
+    fexec = in_image()
+    assert fexec.call_async(double, 1).result(timeout=30) == 2
+    assert len(engine.containers()) == 1
+    fexec.dismantle()
+    assert engine.containers() == []
+    eventually(lambda: engine.host.processes() == [], "nothing of it runs")
+    assert engine.host.run("ls -A /home/user/.lithops", check=False).stdout == ""
+
+
+def test_a_killed_agent_comes_back_to_its_job(engine: Engine, in_image: InImage) -> None:
+    fexec = in_image()
+    futures = fexec.map(calling.span, [0.3] * 12)
+    eventually(lambda: any(future.done for future in futures), "the first result", 30)
+    before = engine.containers()
+    engine.host.run(f"kill -9 {_main_pid(engine)}")
+    assert len(fexec.get_result(futures, timeout=60)) == 12
+    eventually(lambda: not set(before) & set(engine.containers()), "the old container is gone", 10)
+    assert len(engine.containers()) == 1
+
+
+def _main_pid(engine: Engine) -> int:
+    return int(agent_state(engine.host)["pid"])
+
+
+def test_a_job_outlives_a_restart_of_the_engine(engine: Engine, in_image: InImage) -> None:
+    fexec = in_image()
+    futures = fexec.map(calling.span, [0.3] * 12)
+    eventually(lambda: any(future.done for future in futures), "the first result", 30)
+    engine.host.run("systemctl restart docker", timeout=60)
+    assert len(fexec.get_result(futures, timeout=90)) == 12
+
+
+def test_the_fence_removes_containers_of_a_dead_agent(engine: Engine, in_image: InImage) -> None:
+    """What ends an agent that does not answer any more ends its containers, too."""
+    fexec = in_image(soft_dismantle_timeout=3)
+    assert fexec.call_async(double, 1).result(timeout=30) == 2
+    assert len(engine.containers()) == 1
+    # As long as the call ran, the hard time-out counted.
+    eventually(lambda: _deadline(engine) < time.time() + 5, "the agent has told the fence")
+    main = _main_pid(engine)
+    engine.host.run(f"kill -STOP {main} $(pgrep -P {main})")
+    eventually(lambda: engine.host.processes() == [], "the fence ends the agent", 15)
+    assert engine.containers() == []
+
+
+def _deadline(engine: Engine) -> float:
+    """When the fence will end the host, in seconds since the epoch."""
+    orders = json.loads(engine.host.run("cat /home/user/.lithops/agent/fence.json").stdout)
+    return Instant.from_json(orders["deadline"]).wall
