@@ -17,10 +17,10 @@ from lithops.bootstrap.__main__ import put_bundle
 from tests.integration.playbooks import ROOT
 from tests.integration.support import works
 from tests.testbed import Host, Testbed
+from tests.testbed import engine as engines
 from tests.testbed.packages import open_mirror
 
 pytestmark = pytest.mark.integration
-engines = pytest.importorskip("tests.testbed.engine")
 
 _PYTHON = "3.11"
 """The Python of the host's Debian, which is the base here: no registry can be reached."""

@@ -8,11 +8,11 @@ import pytest
 
 from tests.integration.playbooks import play, write_inventory
 from tests.testbed import Testbed
+from tests.testbed import engine as engines
 from tests.testbed.fixtures import FreshHost
 from tests.testbed.packages import open_mirror
 
 pytestmark = pytest.mark.integration
-engines = pytest.importorskip("tests.testbed.engine")
 
 
 def test_docker_is_installed_and_removed(bed: Testbed, fresh_host: FreshHost, tmp_path: Path) -> None:

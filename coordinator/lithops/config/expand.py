@@ -16,6 +16,7 @@ from lithops.config.host import parse_address
 from lithops.config.keys import Section
 from lithops.config.kinds import Problem, did_you_mean, shown
 from lithops.config.names import LOCALHOST, RESERVED_SECTIONS, STANDALONE, SUPPORTED_BACKENDS
+from lithops.config.runtime import is_image
 from lithops.config.schema import (
     LITHOPS,
     SECTIONS,
@@ -97,6 +98,7 @@ def expand(source: Source, overwrite: Mapping[str, Any]) -> dict[str, Any]:
         _lay_over(written, layer)
     _complete(written, choice)
     report.add(source.name, _about_chosen(SECTIONS[choice.backend], written[choice.backend], report))
+    report.add(source.name, _about_runtime(written, choice))
     if report.lines:
         raise report.error()
     return written
@@ -215,6 +217,16 @@ def _complete(values: Values, choice: Choice) -> None:
     values[STANDALONE] = standalone
     section = SECTIONS[choice.backend]
     values[section.name] = {**default_values(section), **values.get(section.name, {})}
+
+
+def _about_runtime(values: Values, choice: Choice) -> list[Problem]:
+    """An image has its own packages."""
+    place = LOCALHOST if choice.backend == LOCALHOST else STANDALONE
+    runtime = values[place]["runtime"]
+    if not (is_image(runtime) and values[STANDALONE]["requirements"]):
+        return []
+    text = f"contradicts {place}.runtime, the image {runtime}, which has its own packages: keep one of them"
+    return [Problem(path=f"{STANDALONE}.requirements", text=text)]
 
 
 def _about_chosen(section: Section, values: Mapping[str, Any], report: Report) -> list[Problem]:

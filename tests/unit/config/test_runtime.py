@@ -91,3 +91,12 @@ def test_an_image_is_the_runtime_of_either_backend() -> None:
     assert (there.image, there.runtime) == ("me/image", "me/image")
     plain = resolve({"lithops": {"backend": "localhost"}})
     assert plain.image is None
+
+
+def test_an_image_has_its_own_packages(empty_world: Path) -> None:
+    config = {"lithops": {"backend": "vm"}, "vm": {"ip_address": "h"}}
+    standalone = {"runtime": "registry/image:1", "requirements": ["six"]}
+    with pytest.raises(
+        ConfigError, match=r"requirements: contradicts standalone\.runtime, the image registry/image:1"
+    ):
+        resolve({**config, "standalone": standalone})
