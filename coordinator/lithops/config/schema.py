@@ -94,7 +94,7 @@ LITHOPS = Section(
             kind=Positive(or_false=True),
             default=4,
             unit="MB of 1024² bytes",
-            doc="How large the data of one call may be; `false`: no limit.",
+            doc="How large the data of all calls of a job may be, together; `false`: no limit.",
         ),
         Key(
             name="execution_timeout",
