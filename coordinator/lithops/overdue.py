@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 from typing import Optional
 
-from lithops.backends.machine import Link, Machine
+from lithops.backends.machine import Machine
 from lithops.config.secrets import with_secrets
 from lithops.config.settings import Settings, resolve
 from lithops.dispatch import machines_of
-from lithops.dispatch.client import AgentClient
+from lithops.dispatch.client import AgentClient, ask_to_end
 from lithops.errors import ConfigError, HostError
 from lithops.state.records import HostRecord, Records, state_folder
 
@@ -80,7 +80,7 @@ def _end(records: Records, record: HostRecord, now: float) -> bool:
             # Another program has used it since, and its agent counts down anew.
             _note(records, record, now, left[0])
             return False
-        machine.dismantle(_ask_to_end)
+        machine.dismantle(ask_to_end)
     except (HostError, ConfigError) as exc:
         logger.warning("host %s should have ended, and can't be reached to end it: %s", record.host, exc)
         return False
@@ -126,11 +126,3 @@ def _note(records: Records, record: HostRecord, now: float, left: Optional[float
             deadline_at=None if left is None else now + left,
         )
     )
-
-
-def _ask_to_end(link: Link, ending: str) -> None:
-    client = AgentClient(link.opener, link.token, link.host)
-    try:
-        client.dismantle(ending)
-    finally:
-        client.close()

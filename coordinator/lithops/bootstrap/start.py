@@ -30,12 +30,11 @@ from lithops.errors import (
     HostNotWritable,
 )
 from lithops.ssh.deadline import Deadline
-from lithops_agent.statefile import EXIT_VANISHED
+from lithops_agent.statefile import EXIT_BUSY, EXIT_VANISHED
 
 if TYPE_CHECKING:
     from lithops.ssh.execution import Completed
 
-EXIT_BUSY = 75
 _NO_FOLDER, _NO_WRITE, _INCOMPLETE = 91, 92, 93
 _VANISHED = (EXIT_VANISHED, _NO_FOLDER, _NO_WRITE)
 _FREE_NEEDED = 8 << 20

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
+from lithops.backends.machine import Link
 from lithops.errors import AgentError, HostDiskFull, HostLost
 from lithops.ssh.http import ChannelHTTPConnection, Opener
 from lithops_agent import protocol
@@ -176,6 +177,15 @@ class AgentClient:
 
 def _told(exc: BaseException) -> str:
     return f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
+
+
+def ask_to_end(link: Link, ending: str) -> None:
+    """Tell the agent at the end of a link to end, and how. Raises HostError."""
+    client = AgentClient(link.opener, link.token, link.host)
+    try:
+        client.dismantle(ending)
+    finally:
+        client.close()
 
 
 class _Bytes:

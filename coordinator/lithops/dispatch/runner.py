@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from lithops.backends.machine import Link, Machine
 from lithops.dispatch.adoption import Adoption
-from lithops.dispatch.client import AgentClient, Refused
+from lithops.dispatch.client import AgentClient, Refused, ask_to_end
 from lithops.dispatch.collector import Collector
 from lithops.dispatch.patience import Patience
 from lithops.dispatch.sender import Sender
@@ -117,14 +117,7 @@ class HostRunner:
             link = self._link
         if link is not None:
             self.broke(link, HostLost("dismantled", host=self.name))
-        self._machine.dismantle(self._ask_to_end)
-
-    def _ask_to_end(self, link: Link, ending: str) -> None:
-        client = self.client(link)
-        try:
-            client.dismantle(ending)
-        finally:
-            client.close()
+        self._machine.dismantle(ask_to_end)
 
     def close(self) -> None:
         """Close the link; the session is closed."""
