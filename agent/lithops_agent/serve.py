@@ -187,10 +187,12 @@ class Farewell:
 
 
 def _gunicorn_settings(home: Path) -> dict[str, Any]:
+    from lithops_agent.connections import ConnectionWorker
+
     return {
         "bind": "127.0.0.1:0",
         "workers": 1,
-        "worker_class": "gthread",
+        "worker_class": ConnectionWorker,
         "threads": _THREADS,
         "keepalive": _KEEPALIVE,
         "timeout": 300,

@@ -46,6 +46,7 @@ NOTE = struct.Struct("<IHxx")
 _NOTES = 128
 """So many notes a worker keeps: as many calls may have ended since the agent last recorded results."""
 
+_prctl = ctypes.CDLL(None).prctl
 _PR_SET_PDEATHSIG = 1
 _ORDER_SIZE = 256 * 1024
 _SPARE_DELAY = 0.001
@@ -193,7 +194,7 @@ def _kill_group(pid: int) -> None:
 
 def _die_with(parent: int) -> None:
     """Ask the kernel to kill this process when the one that made it ends, or end if it has."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(0)
 
@@ -262,8 +263,11 @@ def _rehearse() -> None:
 
 def _prefer_as_oom_victim() -> None:
     try:
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write("800")
+        file = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        try:
+            os.write(file, b"800")
+        finally:
+            os.close(file)
     except OSError:
         pass  # Not allowed here; the kernel then chooses by size alone.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Optional
@@ -20,6 +21,8 @@ _KEPT = 100
 _KEPT_BYTES = 64 * 1024 * 1024
 """So many jobs that the program has seen the end of can still be continued by another process, while the
 results of all of them have no more bytes."""
+_RELEASED_TOGETHER = 32
+"""So many more are kept until they are released in one request: each costs a host as much as a call."""
 MEGABYTE = 1_000_000
 _REMEMBERED = 1000
 """Jobs that were released and whose last calls may be on their way to a host yet."""
@@ -115,7 +118,10 @@ class Retention:
         self._seen.append(key)
         self._kept_bytes += self._sizes[key]
         count, kept = 0, self._kept_bytes
-        while len(self._seen) - count > _KEPT or kept > _KEPT_BYTES:
+        if len(self._seen) >= _KEPT + _RELEASED_TOGETHER:
+            count = len(self._seen) - _KEPT
+            kept -= sum(self._sizes[key] for key in itertools.islice(self._seen, count))
+        while kept > _KEPT_BYTES:
             kept -= self._sizes[self._seen[count]]
             count += 1
         return self._release(count)

@@ -13,15 +13,16 @@ from lithops.dispatch.jobs import Retention
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "_KEPT", 3)
+    monkeypatch.setattr(jobs, "_RELEASED_TOGETHER", 2)
     monkeypatch.setattr(jobs, "_KEPT_BYTES", 100)
     monkeypatch.setattr(jobs, "_REMEMBERED", 4)
 
 
 def test_the_last_jobs_are_kept() -> None:
     kept = Retention()
-    assert [kept.seen(key) for key in "abcde"] == [[], [], [], ["a"], ["b"]]
-    assert [kept.is_released(key) for key in "abc"] == [True, True, False]
-    assert kept.end() == ["c", "d", "e"]
+    assert [kept.seen(key) for key in "abcdefg"] == [[], [], [], [], ["a", "b"], [], ["c", "d"]]
+    assert [kept.is_released(key) for key in "abcde"] == [True, True, True, True, False]
+    assert kept.end() == ["e", "f", "g"]
     assert kept.end() == []
 
 

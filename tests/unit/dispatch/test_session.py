@@ -136,6 +136,7 @@ def test_of_many_jobs_the_oldest_are_released_meanwhile(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lithops.dispatch.jobs._KEPT", 2)
+    monkeypatch.setattr("lithops.dispatch.jobs._RELEASED_TOGETHER", 1)
     agent = bench.agent(echo)
     bench.open(agent)
     futures = [bench.submit(1)[0] for _ in range(5)]
@@ -149,6 +150,7 @@ def test_a_job_that_goes_on_is_not_released_under_its_calls(
 ) -> None:
     """More calls of a job come when all before were seen."""
     monkeypatch.setattr("lithops.dispatch.jobs._KEPT", 0)
+    monkeypatch.setattr("lithops.dispatch.jobs._RELEASED_TOGETHER", 1)
     agent = bench.agent(echo)
     session = bench.open(agent)
     job = bench.job()
