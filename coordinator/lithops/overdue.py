@@ -15,7 +15,7 @@ from typing import Optional
 from lithops.backends.machine import Machine
 from lithops.config.secrets import with_secrets
 from lithops.config.settings import Settings, resolve
-from lithops.dispatch import machines_of
+from lithops.dispatch import supply_of
 from lithops.dispatch.client import AgentClient, ask_to_end
 from lithops.errors import ConfigError, HostError
 from lithops.state.records import HostRecord, Records, state_folder
@@ -97,7 +97,7 @@ def _machine_of(records: Records, record: HostRecord) -> Optional[Machine]:
     if executor is None:
         return None
     settings: Settings = resolve(with_secrets(executor.config, {}))
-    return next((machine for machine in machines_of(settings) if machine.name == record.host), None)
+    return next(iter(supply_of(settings, record.executor_id).named([record.host])), None)
 
 
 def _time_left(machine: Machine) -> Optional[tuple[Optional[float]]]:

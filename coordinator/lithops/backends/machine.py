@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Optional, Protocol
 
 from lithops.ssh.http import Opener
@@ -55,3 +55,39 @@ class Machine(Protocol):
         Raises:
             HostError: it is not known to be gone.
         """
+
+
+class Supply(Protocol):
+    """Where an executor's machines come from: they exist, or are made for it. Nothing here takes long."""
+
+    def machines(self, calls: int) -> Sequence[Machine]:
+        """The machines to have for so many calls without a result; those given before come first."""
+
+    def named(self, names: Iterable[str]) -> Sequence[Machine]:
+        """The machines of these names, which an earlier process used; those that can't exist are left out."""
+
+    def end(self) -> None:
+        """All machines were dismantled: remove what they shared.
+
+        Raises:
+            HostError: what is left, and why.
+        """
+
+
+class FixedSupply:
+    """Machines that are there whatever is to be run."""
+
+    def __init__(self, machines: Sequence[Machine]) -> None:
+        self._machines = machines
+
+    def machines(self, calls: int) -> Sequence[Machine]:
+        """All of them."""
+        return self._machines
+
+    def named(self, names: Iterable[str]) -> Sequence[Machine]:
+        """Those of these names."""
+        wanted = set(names)
+        return [machine for machine in self._machines if machine.name in wanted]
+
+    def end(self) -> None:
+        """They share nothing."""

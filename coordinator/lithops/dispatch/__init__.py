@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lithops.backends.machine import Machine
+    from lithops.backends.machine import Supply
     from lithops.config.settings import Settings
     from lithops.dispatch.images import ImageRuntime
     from lithops.dispatch.session import RemoteSession
@@ -26,7 +25,6 @@ def open_session(settings: Settings, executor_id: str) -> RemoteSession:
     standalone = settings.standalone
     agent_home = os.environ.get("LITHOPS_WORKER")
     nested = bool(agent_home) and isinstance(settings.backend, LocalhostSettings)
-    machines, most = _limited(machines_of(settings), settings.lithops.workers)
     options = SessionOptions(
         soft_timeout=standalone.soft,
         hard_timeout=standalone.hard,
@@ -36,20 +34,21 @@ def open_session(settings: Settings, executor_id: str) -> RemoteSession:
         start_timeout=standalone.start_timeout,
         lost_after=standalone.host_lost_timeout,
         keep_jobs=not settings.lithops.data_cleaner,
-        most=most,
+        workers=settings.lithops.workers,
         environments=None if nested else _environments(settings),
         image=_image(settings, nested=nested),
     )
     if agent_home:
         from lithops.backends.localhost import SameHost
+        from lithops.backends.machine import FixedSupply
 
-        there = [SameHost(agent_home)] if nested else machines
+        there = FixedSupply([SameHost(agent_home)]) if nested else supply_of(settings, executor_id)
         return RemoteSession(there, executor_id, options, NoLedger())
     from lithops import overdue
 
     overdue.watch_once()
     ledger = Ledger(executor_id, settings.backend_name, without_secrets(settings.config))
-    return RemoteSession(machines, executor_id, options, ledger)
+    return RemoteSession(supply_of(settings, executor_id), executor_id, options, ledger)
 
 
 def _environments(settings: Settings) -> Environments | None:
@@ -94,23 +93,15 @@ def _image(settings: Settings, *, nested: bool) -> ImageRuntime | None:
     return ImageRuntime(options=options, pull=standalone.pull_runtime, login=login)
 
 
-def _limited(machines: Sequence[Machine], workers: int | None) -> tuple[Sequence[Machine], dict[str, int]]:
-    """The hosts to use so that ``workers`` calls run at the same time at most, and how many on each."""
-    if workers is None:
-        return machines, {}
-    used = machines[:workers]
-    share, rest = divmod(workers, len(used))
-    return used, {machine.name: share + (place < rest) for place, machine in enumerate(used)}
-
-
-def machines_of(settings: Settings) -> Sequence[Machine]:
-    """The hosts of a configuration. Nothing is connected."""
+def supply_of(settings: Settings, executor_id: str) -> Supply:
+    """Where the machines of an executor come from, by its configuration. Nothing is connected."""
+    from lithops.backends.machine import FixedSupply
     from lithops.config.settings import LocalhostSettings
 
     if isinstance(settings.backend, LocalhostSettings):
         from lithops.backends.localhost import LocalMachine
 
-        return [LocalMachine(settings.backend, settings.standalone)]
+        return FixedSupply([LocalMachine(settings.backend, settings.standalone)])
     from lithops.backends import vm
 
-    return vm.machines(settings.backend, settings.standalone)
+    return FixedSupply(vm.machines(settings.backend, settings.standalone))

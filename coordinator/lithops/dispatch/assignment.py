@@ -109,11 +109,19 @@ class Assignment:
     """Hosts, and where each call of each job is."""
 
     def __init__(self, hosts: Iterable[str]) -> None:
-        self._hosts = [_Host(name, index) for index, name in enumerate(hosts)]
-        self._by_name = {host.name: host for host in self._hosts}
+        self._hosts: list[_Host] = []
+        self._by_name: dict[str, _Host] = {}
+        for name in hosts:
+            self.host_added(name)
         self._jobs: dict[str, _Job] = {}
 
     # -- what happened --
+
+    def host_added(self, name: str) -> None:
+        """One more host is on its way."""
+        host = _Host(name, len(self._hosts))
+        self._hosts.append(host)
+        self._by_name[name] = host
 
     def calls_added(self, job: str, numbers: Iterable[int]) -> list[Action]:
         """Calls can run. Those of the job that are known and have not ended are left as they are."""
@@ -229,6 +237,11 @@ class Assignment:
         return self._place(giver=host)
 
     # -- what is so --
+
+    @property
+    def unfinished(self) -> int:
+        """How many calls have no result."""
+        return sum(j.unfinished for j in self._jobs.values())
 
     @property
     def homeless(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import Counter, OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Optional
 
 from lithops.backends.machine import Link
@@ -36,7 +36,7 @@ class SessionOptions:
     ``nested``: this process is itself a worker of the agent; then results are never acknowledged,
     because the futures may be returned to the caller of the function, who collects them.
     ``keep_jobs``: hosts keep all jobs with their results, until somebody releases them.
-    ``most``: how many calls run on a host at the same time at most, for the hosts that are named.
+    ``workers``: how many calls run at the same time at most, on all hosts together; None: any number.
     ``environments``: gives hosts the environment that functions run in; None: the interpreter as it is.
     ``image``: what calls run in; None: the interpreter that each link names.
     ``lost_after``: how long a host that was ready is tried again before it counts as lost.
@@ -50,7 +50,7 @@ class SessionOptions:
     start_timeout: float = 300.0
     lost_after: float = 360.0
     keep_jobs: bool = False
-    most: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    workers: Optional[int] = None
     environments: Environments | None = None
     image: Optional[ImageRuntime] = None
 
@@ -74,8 +74,8 @@ class JobState:
             options = dataclasses.replace(options, memory=memory * MEGABYTE)
         return options if options.image else dataclasses.replace(options, cpus=link.processes)
 
-    def spec(self, link: Link, session: str, options: SessionOptions) -> JobSpec:
-        """The job as an agent is told of it."""
+    def spec(self, link: Link, session: str, options: SessionOptions, most: int | None) -> JobSpec:
+        """The job as an agent is told of it; ``most``: how many calls run there at the same time at most."""
         job, ready = self.job, self.images.get(link.host)
         return JobSpec(
             job=self.key,
@@ -95,7 +95,7 @@ class JobState:
             ending=options.ending,
             container=ready.options.to_json() if ready else None,
             processes=link.processes,
-            most=options.most.get(link.host),
+            most=most,
         )
 
 
@@ -148,3 +148,9 @@ class Retention:
         while len(self._released) > _REMEMBERED:
             self._released.popitem(last=False)
         return keys
+
+
+def shares(hosts: Sequence[str], workers: int) -> dict[str, int]:
+    """How many calls run on each host at the same time, so that it is ``workers`` on all of them together."""
+    share, rest = divmod(workers, max(len(hosts), 1))
+    return {host: share + (place < rest) for place, host in enumerate(hosts)}

@@ -302,7 +302,7 @@ class HostRunner:
             for key in self.session.sought(self.name):
                 self.sender.find(key)
             slots = link.processes or int(info["processes"])
-            most = self.session.options.most.get(self.name, slots)
+            most = self.session.most_on(self.name) or slots
             self.session.host_ready(self.name, min(slots, most), empty=replaced)
         return link
 

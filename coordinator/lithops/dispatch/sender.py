@@ -376,7 +376,8 @@ class Sender:
             state = self._session.job_state(job)
             if state is None or job in self._known_jobs:
                 return [], []
-            spec = state.spec(link, self._session.session_id, self._session.options)
+            session = self._session
+            spec = state.spec(link, session.session_id, session.options, session.most_on(link.host))
             blobs = [state.job.function, *([state.job.modules] if state.job.modules else [])]
             missing = [blob for blob in blobs if blob.sha256 not in self._known_blobs]
         head = protocol.frame_head(spec.to_json(), 0)

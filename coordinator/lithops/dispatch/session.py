@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from lithops.backends.machine import Machine
+from lithops.backends.machine import Machine, Supply
 from lithops.dispatch.assignment import Action, Assignment, GiveUp, Revoke, Send
-from lithops.dispatch.jobs import JobState, Retention, SessionOptions
+from lithops.dispatch.jobs import JobState, Retention, SessionOptions, shares
 from lithops.dispatch.outcomes import outcome_of
 from lithops.dispatch.runner import HostRunner
 from lithops.errors import CallCancelled, HostError, HostLost
@@ -43,7 +43,7 @@ class RemoteSession:
 
     def __init__(
         self,
-        machines: Sequence[Machine],
+        supply: Supply,
         session_id: str,
         options: SessionOptions,
         ledger: Ledger | NoLedger | None = None,
@@ -60,11 +60,14 @@ class RemoteSession:
         self._clock = clock
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
-        self._assignment = Assignment(machine.name for machine in machines)
+        self._supply = supply
+        self._assignment = Assignment(())
         self._jobs: dict[str, JobState] = {}
         self._errors: dict[str, HostError] = {}
         self._try_again_at: dict[str, float] = {}
-        self._runners = {machine.name: HostRunner(machine, self) for machine in machines}
+        self._runners: dict[str, HostRunner] = {}
+        self._most: dict[str, int] = {}
+        self._add(supply.machines(0))
         self.closing = False
         """Whether what is left to be said to the hosts is to be said at once."""
         self.closed = False
@@ -77,6 +80,7 @@ class RemoteSession:
             return
         key = calls[0][0].job_key
         with self.lock:
+            self._add(self._supply.machines(self._assignment.unfinished + len(calls)))
             state = self._jobs.get(key)
             if state is None:
                 state = self._jobs[key] = JobState(job, key, {}, {})
@@ -135,7 +139,9 @@ class RemoteSession:
                 if mine:
                     self._jobs[key] = JobState(spooled.job, key, mine, payloads)
                     self._assignment.calls_sought(key, list(mine))
-            for host, agent_id in self._ledger.agents().items():
+            agents = self._ledger.agents()
+            self._add(self._supply.named(agents.keys() - self._runners.keys()))
+            for host, agent_id in agents.items():
                 if host in self._runners:
                     self._runners[host].expect(agent_id)
             self._wake_hosts()
@@ -170,7 +176,9 @@ class RemoteSession:
             failures = [error for error in pool.map(_dismantle, self._runners.values()) if error is not None]
         for name in self._runners.keys() - {error.host for error in failures}:
             self._ledger.host_ended(name)
-        if failures:
+        if not failures:
+            self._supply.end()
+        else:
             told = "; ".join(str(error) for error in failures)
             names = ", ".join(error.host for error in failures)
             raise HostError(f"not dismantled: {told}", host=names, phase="dismantle")
@@ -336,7 +344,22 @@ class RemoteSession:
         """Whether a host has calls of this session without a result."""
         return self._assignment.unfinished_on(name) > 0
 
+    def most_on(self, name: str) -> int | None:
+        """How many calls run on a host at the same time at most; None: as many as it likes."""
+        return self._most.get(name)
+
     # -- inside --
+
+    def _add(self, machines: Sequence[Machine]) -> None:
+        """Use those of these machines that are not in use yet, as far as the number of workers allows."""
+        runners = dict(self._runners)  # Others may be going through the one that is there.
+        for machine in machines:
+            if machine.name not in runners and len(runners) != self.options.workers:
+                self._assignment.host_added(machine.name)
+                runners[machine.name] = HostRunner(machine, self)
+        self._runners = runners
+        if self.options.workers is not None:
+            self._most = shares(list(runners), self.options.workers)
 
     def _wake_hosts(self) -> None:
         """See that the hosts are in use; those that failed a short while ago only when no other one is."""

@@ -6,11 +6,12 @@ import hashlib
 import itertools
 import pickle
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
+from lithops.backends.machine import FixedSupply, Machine
 from lithops.dispatch.jobs import SessionOptions
 from lithops.dispatch.session import RemoteSession
 from lithops.future import ResponseFuture
@@ -32,6 +33,18 @@ def echo(job: str, number: int, data: bytes) -> tuple[int, bytes]:
     return Status.SUCCESS, data
 
 
+class GrowingSupply(FixedSupply):
+    """Gives one machine for each call; notes whether all was ended."""
+
+    ended = False
+
+    def machines(self, calls: int) -> Sequence[Machine]:
+        return self._machines[:calls]
+
+    def end(self) -> None:
+        self.ended = True
+
+
 class Bench:
     """Sessions, each with its machines, and the jobs that are given to them."""
 
@@ -41,21 +54,23 @@ class Bench:
         self.sessions: list[RemoteSession] = []
         self._jobs = itertools.count()
         self.session: RemoteSession
+        self.supply: FixedSupply
 
     def agent(self, answer: Answer | None = None, **options: Any) -> FakeAgent:
         self.agents.append(FakeAgent(answer=answer, **options))
         return self.agents[-1]
 
-    def open(self, *agents: FakeAgent, **options: Any) -> RemoteSession:
-        """A session on machines a, b … with these agents."""
+    def open(self, *agents: FakeAgent, grows: bool = False, **options: Any) -> RemoteSession:
+        """A session on machines a, b … with these agents; ``grows``: on as many as it has calls."""
         self.machines = {name: FakeMachine(name, agent) for name, agent in zip("abcdef", agents)}
+        self.supply = (GrowingSupply if grows else FixedSupply)(list(self.machines.values()))
         chosen: dict[str, Any] = {
             "soft_timeout": None,
             "hard_timeout": None,
             "start_timeout": PATIENCE,
             **options,
         }
-        self.session = RemoteSession(list(self.machines.values()), "session", SessionOptions(**chosen))
+        self.session = RemoteSession(self.supply, "session", SessionOptions(**chosen))
         self.sessions.append(self.session)
         return self.session
 

@@ -27,7 +27,7 @@ def test_workers_are_shared_out_among_hosts(
     monkeypatch.chdir(tmp_path)
     config = {"lithops": {"backend": "vm", "workers": workers}, "vm": {"hosts": ["a", "b", "c"]}}
     session = open_session(resolve(config), "x-0")
-    assert session.options.most == most
+    assert {name: session.most_on(name) for name in most} == most
     assert list(session._runners) == (list(most) or ["a", "b", "c"])
     session.close()
 

@@ -12,7 +12,7 @@ from typing import Any
 import cloudpickle
 import pytest
 
-from lithops.backends.machine import Link
+from lithops.backends.machine import FixedSupply, Link
 from lithops.dispatch.client import AgentClient
 from lithops.dispatch.jobs import SessionOptions
 from lithops.dispatch.patience import Patience
@@ -231,7 +231,9 @@ def run(session: RemoteSession, function: Any, arguments: list[Any], job_id: str
 
 
 def test_a_session_on_the_real_agent(real: RealMachine) -> None:
-    session = RemoteSession([real], "session", SessionOptions(soft_timeout=None, hard_timeout=None))
+    session = RemoteSession(
+        FixedSupply([real]), "session", SessionOptions(soft_timeout=None, hard_timeout=None)
+    )
     small = run(session, lambda x: x + 1, list(range(500)), "M000")
     large = run(session, lambda size: bytes(size), [3_000_000] * 3, "M001")
     wrong = run(session, lambda x: 1 / x, [0], "M002")

@@ -9,7 +9,7 @@ from typing import Any, Optional
 import pytest
 
 from lithops import overdue
-from lithops.backends.machine import Link
+from lithops.backends.machine import FixedSupply, Link
 from lithops.config import default_config
 from lithops.config.secrets import without_secrets
 from lithops.errors import HostUnreachable
@@ -58,7 +58,7 @@ def agent() -> Iterator[Agent]:
 @pytest.fixture
 def machine(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = Machine("h", agent)
-    monkeypatch.setattr(overdue, "machines_of", lambda settings: [made])
+    monkeypatch.setattr(overdue, "supply_of", lambda settings, executor_id: FixedSupply([made]))
     return made
 
 
