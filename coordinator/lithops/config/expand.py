@@ -13,9 +13,10 @@ from typing import Any
 from lithops.config.check import check_section, similar_key
 from lithops.config.choice import Choice, Wish, choose
 from lithops.config.host import parse_address
+from lithops.config.ibm import IBM, about_ibm_vpc
 from lithops.config.keys import Section
 from lithops.config.kinds import Problem, did_you_mean, shown
-from lithops.config.names import LOCALHOST, RESERVED_SECTIONS, STANDALONE, SUPPORTED_BACKENDS
+from lithops.config.names import IBM_VPC, LOCALHOST, RESERVED_SECTIONS, STANDALONE, SUPPORTED_BACKENDS
 from lithops.config.runtime import is_image
 from lithops.config.schema import (
     LITHOPS,
@@ -97,7 +98,11 @@ def expand(source: Source, overwrite: Mapping[str, Any]) -> dict[str, Any]:
         report.add(ARGUMENTS, _share(layer, choice))
         _lay_over(written, layer)
     _complete(written, choice)
-    report.add(source.name, _about_chosen(SECTIONS[choice.backend], written[choice.backend], report))
+    if choice.backend == IBM_VPC:
+        told = about_ibm_vpc(written, written[STANDALONE]["exec_mode"])
+        report.add(source.name, [problem for problem in told if problem.path not in report.paths])
+    else:
+        report.add(source.name, _about_chosen(SECTIONS[choice.backend], written[choice.backend], report))
     report.add(source.name, _about_runtime(written, choice))
     if report.lines:
         raise report.error()
@@ -215,6 +220,8 @@ def _complete(values: Values, choice: Choice) -> None:
     elif "backend" not in values[STANDALONE]:
         del standalone["backend"]  # Nobody asked for the default, which would choose when this is read again.
     values[STANDALONE] = standalone
+    if choice.backend == IBM_VPC:
+        values[IBM.name] = {**default_values(IBM), **values.get(IBM.name, {})}
     section = SECTIONS[choice.backend]
     values[section.name] = {**default_values(section), **values.get(section.name, {})}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,7 @@ class Key:
 
     def fresh_default(self) -> Any:
         """Give the default in a form that may be changed without changing the schema."""
-        return list(self.default) if isinstance(self.default, tuple) else self.default
+        return copy.copy(list(self.default) if isinstance(self.default, tuple) else self.default)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -159,6 +159,41 @@ class Names:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Networks:
+    """IP networks, one or a list; an address is the network of itself."""
+
+    name: str = "a network such as `192.0.2.0/24`, or a list of them"
+
+    def take(self, value: object) -> list[str]:
+        import ipaddress
+
+        written = [value] if isinstance(value, str) else value
+        if not isinstance(written, (list, tuple)) or not written:
+            raise Refused
+        try:
+            return [str(ipaddress.ip_network(str(each))) for each in written]
+        except ValueError as exc:
+            raise Refused(str(exc)) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amounts:
+    """Numbers, 0 or more, by name."""
+
+    name: str = "numbers by name"
+
+    def take(self, value: object) -> dict[str, float]:
+        if not isinstance(value, Mapping):
+            raise Refused
+        for each in value.values():
+            if isinstance(each, bool) or not isinstance(each, (int, float)):
+                raise Refused
+            if not math.isfinite(each) or each < 0:
+                raise Refused
+        return {str(name): each for name, each in value.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
 class NamesOrText:
     """A list of strings, or one string that is not empty."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 LOCALHOST = "localhost"
+IBM_VPC = "ibm_vpc"
 STANDALONE = "standalone"
 SERVERLESS = "serverless"
 EXIT = "exit"
@@ -24,9 +25,9 @@ class Backends:
 LOCALHOST_BACKENDS = Backends(mode=LOCALHOST, supported=("localhost",), planned=(), default="localhost")
 STANDALONE_BACKENDS = Backends(
     mode=STANDALONE,
-    supported=("vm",),
-    planned=("ibm_vpc", "aws_ec2", "azure_vms", "gcp_compute_engine"),
-    default="ibm_vpc",
+    supported=("vm", IBM_VPC),
+    planned=("aws_ec2", "azure_vms", "gcp_compute_engine"),
+    default=IBM_VPC,
 )
 SERVERLESS_BACKENDS = Backends(
     mode=SERVERLESS,
@@ -45,7 +46,7 @@ PLANNED_STORAGE = (
     "infinispan_hotrod", "oracle_oss", "aliyun_oss",
 )  # fmt: skip
 PLANNED_MONITORING = ("rabbitmq", "redis", "aws_sqs", "azure_queue", "gcp_pubsub")
-PLANNED_ACCOUNTS = ("ibm", "aws", "gcp", "azure", "oracle", "aliyun")
+PLANNED_ACCOUNTS = ("aws", "gcp", "azure", "oracle", "aliyun")
 PLANNED_TELEMETRY = ("otlp", "prometheus")
 
 SUPPORTED_BACKENDS = tuple(name for group in BACKENDS for name in group.supported)

@@ -10,6 +10,7 @@ from typing import Any
 
 from lithops.config.host import Address
 from lithops.config.hosts import HostList
+from lithops.config.ibm import IBM, IBM_VPC
 from lithops.config.keys import Key, Section
 from lithops.config.kinds import (
     AUTO,
@@ -149,7 +150,7 @@ STANDALONE_SECTION = Section(
                 names=STANDALONE_BACKENDS.supported, planned=STANDALONE_BACKENDS.planned, takes_planned=True
             ),
             default=STANDALONE_BACKENDS.default,
-            doc="Which backend the mode `standalone` means. The default is not supported yet: choose one.",
+            doc="Which backend the mode `standalone` means.",
         ),
         Key(
             name="runtime",
@@ -177,8 +178,8 @@ STANDALONE_SECTION = Section(
             name="exec_mode",
             kind=Choice(names=("consume", "create", "reuse")),
             default="consume",
-            doc="Use machines that exist, create some for each job, or create some and keep them. The hosts "
-            "of `vm` exist already, whatever it says.",
+            doc="Use machines that exist, create some for the executor, or use those of an earlier one that "
+            "still run and create what is missing. The hosts of `vm` exist already, whatever it says.",
         ),
         Key(
             name="auto_dismantle",
@@ -387,7 +388,7 @@ VM = Section(
 )
 
 SECTIONS: dict[str, Section] = {
-    section.name: section for section in (LITHOPS, STANDALONE_SECTION, LOCALHOST_SECTION, VM)
+    section.name: section for section in (LITHOPS, STANDALONE_SECTION, LOCALHOST_SECTION, VM, IBM, IBM_VPC)
 }
 
 # What the section of a backend may say in the place of `standalone`.

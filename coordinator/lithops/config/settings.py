@@ -14,8 +14,9 @@ from typing import Any
 from lithops.config.expand import expand
 from lithops.config.host import HostSettings
 from lithops.config.hosts import read_hosts
+from lithops.config.ibm import IBM, account_of
 from lithops.config.kinds import AUTO, LOG_LEVELS, Refused
-from lithops.config.names import EXIT, LOCALHOST
+from lithops.config.names import EXIT, IBM_VPC, LOCALHOST
 from lithops.config.runtime import is_image
 from lithops.config.sources import Source
 from lithops.errors import ConfigError
@@ -121,6 +122,46 @@ class VmSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class IbmVpcSettings:
+    """Machines of IBM Cloud VPC, and their account. What is `None` is looked up or created."""
+
+    api_key: str = field(repr=False)
+    region: str
+    resource_group_id: str | None
+    zone: str | None
+    endpoint: str | None
+    iam_endpoint: str
+    vpc_id: str | None
+    vpc_name: str | None
+    subnet_id: str | None
+    security_group_id: str | None
+    gateway_id: str | None
+    public_gateway: bool | None
+    floating_ip: str | None
+    ssh_source: tuple[str, ...]
+    ssh_key_id: str | None
+    image_id: str | None
+    instance_id: str | None
+    worker_profile_name: str
+    master_profile_name: str
+    boot_volume_profile: str
+    boot_volume_capacity: int
+    """GB."""
+    ssh_username: str
+    ssh_key_filename: str | None
+    max_workers: int
+    worker_processes: int | None
+    """`None`: as many as the machine has CPUs."""
+    runtime_memory: int | None
+    profile_id: str | None
+    delete_on_dismantle: bool
+    verify_resources: bool
+    prices: Mapping[str, float]
+    """What an hour of a profile costs."""
+    currency: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """A configuration."""
 
@@ -128,7 +169,7 @@ class Settings:
     backend_name: str
     lithops: LithopsSettings
     standalone: StandaloneSettings
-    backend: LocalhostSettings | VmSettings
+    backend: LocalhostSettings | VmSettings | IbmVpcSettings
     config: Mapping[str, Any] = field(repr=False)
     """The whole of it, expanded."""
 
@@ -155,7 +196,7 @@ def resolve(config: Mapping[str, Any]) -> Settings:
     """
     full = expand(Source(name="config argument", data=config), {})
     name = full["lithops"]["backend"]
-    backend = _localhost(full[name]) if name == LOCALHOST else _vm(full[name])
+    backend = _backend(name, full)
     standalone = {key: value for key, value in full["standalone"].items() if key != "backend"}
     standalone.update(
         docker_password_file=_path(standalone["docker_password_file"]),
@@ -169,6 +210,12 @@ def resolve(config: Mapping[str, Any]) -> Settings:
         backend=backend,
         config=full,
     )
+
+
+def _backend(name: str, full: Mapping[str, Any]) -> LocalhostSettings | VmSettings | IbmVpcSettings:
+    if name == LOCALHOST:
+        return _localhost(full[name])
+    return _ibm_vpc(full) if name == IBM_VPC else _vm(full[name])
 
 
 def _lithops(section: Mapping[str, Any]) -> LithopsSettings:
@@ -207,6 +254,18 @@ def _vm(section: Mapping[str, Any]) -> VmSettings:
         max_workers=section["max_workers"],
         runtime_memory=section["runtime_memory"],
     )
+
+
+def _ibm_vpc(full: Mapping[str, Any]) -> IbmVpcSettings:
+    section = full[IBM_VPC]
+    rest = {name: value for name, value in section.items() if name not in IBM.names}
+    rest.update(
+        account_of(full),
+        ssh_key_filename=_path(section["ssh_key_filename"]),
+        ssh_source=tuple(section["ssh_source"] or ()),
+        worker_processes=_processes(section["worker_processes"]),
+    )
+    return IbmVpcSettings(**rest)
 
 
 def _with_defaults(host: HostSettings, section: Mapping[str, Any]) -> HostSettings:

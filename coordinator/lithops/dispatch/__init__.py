@@ -96,12 +96,15 @@ def _image(settings: Settings, *, nested: bool) -> ImageRuntime | None:
 def supply_of(settings: Settings, executor_id: str) -> Supply:
     """Where the machines of an executor come from, by its configuration. Nothing is connected."""
     from lithops.backends.machine import FixedSupply
-    from lithops.config.settings import LocalhostSettings
+    from lithops.config.settings import IbmVpcSettings, LocalhostSettings
+    from lithops.errors import NotSupportedYet
 
     if isinstance(settings.backend, LocalhostSettings):
         from lithops.backends.localhost import LocalMachine
 
         return FixedSupply([LocalMachine(settings.backend, settings.standalone)])
+    if isinstance(settings.backend, IbmVpcSettings):
+        raise NotSupportedYet("not supported yet: `ibm_vpc` has a configuration, and no machines")
     from lithops.backends import vm
 
     return FixedSupply(vm.machines(settings.backend, settings.standalone))

@@ -8,6 +8,7 @@ from lithops.config.choice import Choice, Wish, choose
 from lithops.config.kinds import Problem
 
 LOCAL = ("localhost", "localhost")
+IBM_VPC = ("standalone", "ibm_vpc")
 VM = ("standalone", "vm")
 
 
@@ -20,6 +21,9 @@ VM = ("standalone", "vm")
         (Wish(mode="standalone", backend="vm"), Wish(), VM),
         (Wish(mode="standalone", standalone_backend="vm"), Wish(), VM),
         (Wish(standalone_backend="vm"), Wish(), VM),
+        (Wish(mode="standalone"), Wish(), IBM_VPC),
+        (Wish(backend="vm"), Wish(backend="ibm_vpc"), IBM_VPC),
+        (Wish(), Wish(mode="standalone"), IBM_VPC),
         (Wish(mode="localhost", standalone_backend="vm"), Wish(), LOCAL),
         (Wish(mode="localhost", standalone_backend="ibm_vpc"), Wish(), LOCAL),
         (Wish(mode="localhost"), Wish(backend="vm"), VM),
@@ -42,9 +46,6 @@ def test_what_is_chosen(written: Wish, arguments: Wish, chosen: tuple[str, str])
 @pytest.mark.parametrize(
     ("written", "arguments", "path", "says", "not_yet"),
     [
-        (Wish(mode="standalone"), Wish(), "standalone.backend", "`ibm_vpc`, which the mode", True),
-        (Wish(mode="standalone"), Wish(), "standalone.backend", "what is: `vm`", True),
-        (Wish(), Wish(mode="standalone"), "standalone.backend", "not supported yet: `ibm_vpc`", True),
         (
             Wish(mode="standalone", standalone_backend="aws_ec2"),
             Wish(),
@@ -60,7 +61,7 @@ def test_what_is_chosen(written: Wish, arguments: Wish, chosen: tuple[str, str])
             True,
         ),
         (Wish(backend="code_engine"), Wish(), "lithops.backend", "`code_engine`; what is: `localhost`", True),
-        (Wish(backend="vm"), Wish(backend="ibm_vpc"), "lithops.backend", "`ibm_vpc`", True),
+        (Wish(backend="vm"), Wish(backend="aws_ec2"), "lithops.backend", "`aws_ec2`", True),
         (Wish(mode="localhost", backend="vm"), Wish(), "lithops.mode", "contradicts lithops.backend", False),
         (Wish(), Wish(mode="localhost", backend="vm"), "lithops.mode", "contradicts", False),
         (

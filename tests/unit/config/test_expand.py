@@ -165,7 +165,7 @@ def test_everything_is_told_at_once() -> None:
             "vm": {"ssh_user": "a", "ssh_username": "b", "ssh_port": 0},
             "vmm": {},
             "localhost": "AUTO",
-            "ibm_vpc": {"iam_api_key": "hunter2"},
+            "aws_ec2": {"iam_api_key": "hunter2"},
         },
         lithops={"workers": -1},
     )
@@ -176,7 +176,7 @@ def test_everything_is_told_at_once() -> None:
         "config argument: vm.ssh_port",
         "config argument: vmm",
         "config argument: localhost",
-        "config argument: ibm_vpc",
+        "config argument: aws_ec2",
         "executor argument: lithops.workers",
         "config argument: lithops.mode",
     ]
@@ -195,7 +195,8 @@ def test_everything_is_told_at_once() -> None:
         {"lithops": {"backend": "vm"}, "vm": {"hosts": ["root:hunter2@a"]}},
         {"lithops": {"backend": "vm"}, "vm": {"hosts": [{"address": "a", "pasword": "hunter2"}]}},
         {"lithops": {"backend": "vm"}, "vm": "hunter2"},
-        {"ibm": {"iam_api_key": "hunter2"}},
+        {"ibm": {"iam_api_key": ["hunter2"]}},
+        {"aws": {"key": "hunter2"}},
     ],
 )
 def test_secrets_are_not_told(config: dict[str, Any]) -> None:
@@ -251,7 +252,7 @@ def test_what_only_looks_like_a_contradiction(config: dict[str, Any]) -> None:
     "config",
     [
         {"lithops": {"mode": "serverless"}},
-        {"lithops": {"mode": "standalone"}},
+        {"standalone": {"backend": "aws_ec2"}},
         {"lithops": {"backend": "aws_lambda"}},
         {"lithops": {"storage": "aws_s3"}},
         {"lithops": {"monitoring": "rabbitmq"}},

@@ -41,10 +41,11 @@ SHARED: dict[str, st.SearchStrategy[Any]] = {
     "use_gpu": FLAGS,
     "start_timeout": NUMBERS,
 }
+ACCOUNT = {"iam_api_key": NAMES, "iam_api_key_file": NAMES, "region": NAMES, "resource_group_id": NAMES}
 KEYS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "lithops": {
         "mode": st.sampled_from(["localhost", "standalone"]),
-        "backend": st.sampled_from(["localhost", "vm"]),
+        "backend": st.sampled_from(["localhost", "vm", "ibm_vpc"]),
         "storage": st.just("localhost"),
         "storage_bucket": NAMES,
         "workers": COUNTS,
@@ -83,7 +84,31 @@ KEYS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "max_workers": COUNTS,
         "runtime_memory": COUNTS,
     },
-}
+    "ibm": ACCOUNT,
+    "ibm_vpc": {
+        **SHARED,
+        **ACCOUNT,
+        **dict.fromkeys(
+            (
+                "zone", "vpc_id", "vpc_name", "subnet_id", "security_group_id", "gateway_id", "floating_ip",
+                "ssh_key_id", "image_id", "instance_id", "worker_profile_name", "master_profile_name",
+                "boot_volume_profile", "ssh_username", "ssh_key_filename", "profile_id", "currency",
+            ),
+            NAMES,
+        ),
+        "endpoint": st.just("http://127.0.0.1/v1"),
+        "iam_endpoint": st.just("https://iam.example"),
+        "public_gateway": FLAGS,
+        "ssh_source": st.sampled_from(["192.0.2.1", ["192.0.2.0/24", "2001:db8::/32"]]),
+        "boot_volume_capacity": st.integers(10, 100),
+        "max_workers": COUNTS,
+        "worker_processes": PROCESSES,
+        "runtime_memory": COUNTS,
+        "delete_on_dismantle": FLAGS,
+        "verify_resources": FLAGS,
+        "prices": st.dictionaries(NAMES, st.floats(0, 9), max_size=2),
+    },
+}  # fmt: skip
 
 SECTION = {
     name: st.none()
