@@ -14,22 +14,22 @@ from tests.testbed.engine import Engine
 
 _IMAGE = "lithops-bench/python:3.11"
 _RUNS = 5
-_WARM_CALLS = 300
-_MAP_CALLS = 10_000
+_BLOCKS, _WARM_CALLS = 40, 20
+_MAPS, _MAP_CALLS = 16, 10_000
 
 
 def in_an_image(bed: Testbed, home: Path) -> list[Figure]:
     """The first result, one warm call, and a map of calls that do nothing."""
     if sys.version_info[:2] != (3, 11):
-        raise RuntimeError("the image is made of Debian's Python 3.11: measure with the same")
+        raise RuntimeError("the host and the image have Debian's Python 3.11: measure with 3.11")
     host = bed.host("bench-engine", release="engine")
     engine = Engine(host)
     engine.start()
     engine.allow()
-    engine.make_python_image(_IMAGE)
+    engine.make_debian_image(_IMAGE)
     plain, image = Client(host, home), Client(host, home, runtime=_IMAGE)
     plain.run("first")
-    return [*_first_results(host, plain, image), _warm_call(plain, image), _map(plain, image)]
+    return [*_first_results(host, plain, image), *_calls(plain)]
 
 
 def _first_results(host: Host, plain: Client, image: Client) -> list[Figure]:
@@ -54,27 +54,22 @@ def _first(what: str, with_it: list[float], without: list[float]) -> Figure:
     )  # fmt: skip
 
 
-def _warm_call(plain: Client, image: Client) -> Figure:
-    def median(client: Client) -> float:
-        return 1000 * float(statistics.median(client.run("warm", _WARM_CALLS)["seconds"]))
-
-    with_it, without = _in_turns(median, image, plain)
-    return Figure(
-        what="one warm call in an image", values=with_it, unit="ms",
-        must=1.2 * statistics.median(without), reference=f"with python3: {statistics.median(without):.2f} ms",
-    )  # fmt: skip
-
-
-def _map(plain: Client, image: Client) -> Figure:
-    def rate(client: Client) -> float:
-        return _MAP_CALLS / float(client.run("many", _MAP_CALLS)["seconds"])
-
-    with_it, without = _in_turns(rate, image, plain)
-    reference = statistics.median(without)
-    return Figure(
-        what="map of 10,000 no-ops in an image", values=with_it, unit="calls/s", at_least=True,
-        must=reference / 1.1, reference=f"with python3: {reference:,.0f} calls/s",
-    )  # fmt: skip
+def _calls(plain: Client) -> list[Figure]:
+    """Warm calls and maps, as pairs that were measured one right after the other."""
+    found = plain.run("in_turns", _IMAGE, _BLOCKS, _WARM_CALLS, _MAPS, _MAP_CALLS)
+    warm, rates = found["warm"], found["map"]
+    warm_plain, map_plain = (statistics.median(plain for plain, _ in pairs) for pairs in (warm, rates))
+    return [
+        Figure(
+            what="a warm call in an image, of one without", values=[image / plain for plain, image in warm],
+            unit="", must=1.2, reference=f"with python3: {1000 * warm_plain:.2f} ms",
+        ),
+        Figure(
+            what="map of 10,000 no-ops in an image, of one without",
+            values=[plain / image for plain, image in rates],
+            unit="", must=1.1, reference=f"with python3: {map_plain:,.0f} calls/s",
+        ),
+    ]  # fmt: skip
 
 
 def _in_turns(

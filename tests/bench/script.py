@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 import resource
+import statistics
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import lithops
@@ -51,6 +53,45 @@ def many(calls: int) -> None:
     tell(seconds=time.perf_counter() - began)
 
 
+def in_turns(image: str, blocks: int, calls: int, maps: int, map_calls: int) -> None:
+    """Warm calls and maps without an image and in one, in short blocks that take turns, so that whatever
+    else the machine does meets both."""
+    both = [lithops.FunctionExecutor(runtime=runtime, log_level=None) for runtime in ("python3", image)]
+    for fexec in both:
+        _block(fexec, 10)
+        _rate(fexec, 100)
+    tell(
+        warm=[_pair(both, block, lambda fexec: _block(fexec, calls)) for block in range(blocks)],
+        map=[_pair(both, block, lambda fexec: _rate(fexec, map_calls)) for block in range(maps)],
+    )
+
+
+def _pair(
+    both: list[lithops.FunctionExecutor], block: int, measure: Callable[[lithops.FunctionExecutor], float]
+) -> list[float]:
+    """Measure both; every other time the second one goes first."""
+    order = (0, 1) if block % 2 else (1, 0)
+    found = {which: measure(both[which]) for which in order}
+    return [found[0], found[1]]
+
+
+def _block(fexec: lithops.FunctionExecutor, calls: int) -> float:
+    """The median of a few warm calls, in seconds."""
+    times = []
+    for _ in range(calls):
+        began = time.perf_counter()
+        fexec.call_async(nothing, 1).result()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+def _rate(fexec: lithops.FunctionExecutor, calls: int) -> float:
+    """How many calls of a map are done in a second."""
+    began = time.perf_counter()
+    fexec.get_result(fexec.map(nothing, range(calls)), show_progressbar=False)
+    return calls / (time.perf_counter() - began)
+
+
 def memory(calls: int, size: int) -> None:
     """The memory that a map needs beyond its data, at its peak, and at its end."""
     fexec = lithops.FunctionExecutor(log_level=None)
@@ -74,9 +115,9 @@ def _peak() -> int:
 
 
 def main() -> None:
-    """Do what the first argument names, with the numbers that follow it."""
-    what, *numbers = sys.argv[1:]
-    globals()[what](*map(int, numbers))
+    """Do what the first argument names, with the numbers and names that follow it."""
+    what, *given = sys.argv[1:]
+    globals()[what](*(int(text) if text.isdigit() else text for text in given))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,11 @@ import pytest
 from lithops import FunctionExecutor
 from tests.integration.support import end_local_agent
 from tests.testbed import Host, Testbed
-from tests.testbed.engine import Engine
+from tests.testbed.engine import LOCAL_PYTHON, Engine
 
 OpenExecutor = Callable[..., FunctionExecutor]
 InImage = Callable[..., FunctionExecutor]
-IMAGE = "lithops-test/python:3.11"
+IMAGE = f"lithops-test/python:{LOCAL_PYTHON}"
 
 
 @pytest.fixture
@@ -108,8 +107,6 @@ def messages() -> Iterator[list[str]]:
 @pytest.fixture(scope="session")
 def engine(bed: Testbed) -> Iterator[Engine]:
     """A host with an engine that the login may use, and an image with the Python of these tests."""
-    if sys.version_info[:2] != (3, 11):
-        pytest.skip("the image is made of Debian's Python 3.11, and functions need the same here")
     host = bed.host("engine", release="engine")
     found = Engine(host)
     found.start()

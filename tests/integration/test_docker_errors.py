@@ -26,7 +26,7 @@ from tests.integration.conftest import IMAGE, InImage
 from tests.integration.functions import double
 from tests.integration.support import eventually, works
 from tests.testbed import Host
-from tests.testbed.engine import PRIVATE, REGISTRY, USER, Engine
+from tests.testbed.engine import LOCAL_PYTHON, PRIVATE, REGISTRY, USER, Engine
 
 pytestmark = pytest.mark.integration
 
@@ -147,28 +147,29 @@ def test_a_registry_that_does_not_answer(engine: Engine, in_image: InImage) -> N
 
 def test_an_image_without_python(engine: Engine, in_image: InImage) -> None:
     engine.make_bare_image("lithops-test/bare")
-    fails(in_image("lithops-test/bare"), ImagePythonError, "no Python", "3.11")
+    fails(in_image("lithops-test/bare"), ImagePythonError, "no Python", LOCAL_PYTHON)
     eventually(lambda: engine.containers() == [], "the container is gone")
 
 
 def test_an_image_with_another_python(engine: Engine, in_image: InImage) -> None:
     engine.make_image_of("lithops-test/other", IMAGE, run_python(_RENAME))
-    fails(in_image("lithops-test/other"), ImagePythonError, "Python 3.9.2", "3.11")
+    fails(in_image("lithops-test/other"), ImagePythonError, "Python 3.9.2", LOCAL_PYTHON)
     eventually(lambda: engine.containers() == [], "the container is gone")
 
 
 _WRAPPER = """\
 #!/bin/sh
-exec /usr/bin/real -c "import sys; sys.version_info = (3, 9, 2)
+exec /usr/local/bin/real -c "import sys; sys.version_info = (3, 9, 2)
 $2" $3
 """
 """An interpreter that says that it is another version."""
 _RENAME = f"""\
-import os
-os.rename("/usr/bin/python3.11", "/usr/bin/real")
-os.unlink("/usr/bin/python3")
-open("/usr/bin/python3", "w").write({_WRAPPER!r})
-os.chmod("/usr/bin/python3", 0o755)
+import os, sys
+os.chdir("/usr/local/bin")
+os.rename(os.path.realpath(sys.executable), "real")
+os.unlink("python3")
+open("python3", "w").write({_WRAPPER!r})
+os.chmod("python3", 0o755)
 """
 
 

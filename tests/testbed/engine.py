@@ -1,4 +1,4 @@
-"""Docker on a host of the testbed: an engine and registries of its own, and images made of Debian's packages.
+"""Docker on a host of the testbed: an engine and registries of its own, and images made without a registry.
 
 The host must have been made with ``release="engine"``. Nothing is pulled from anywhere but the host itself.
 """
@@ -9,10 +9,16 @@ import contextlib
 import json
 import secrets
 import shlex
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from .host import Host
+from .python_image import local_python, python_image
+
+LOCAL_PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 REGISTRY, PRIVATE = "127.0.0.1:5010", "127.0.0.1:5011"
 """Where registries listen on the host: one for everybody, and one that wants a login."""
@@ -145,8 +151,19 @@ class Engine:
 
     # -- images --
 
-    def make_python_image(self, name: str) -> None:
-        """Make an image with Debian's Python 3.11 and nothing else.
+    def make_python_image(self, name: str, version: str = LOCAL_PYTHON) -> None:
+        """Make an image with a Python of this machine and nothing else; without a version, with this one.
+
+        Raises:
+            LookupError: this machine has no such Python.
+        """
+        with tempfile.TemporaryDirectory() as work:
+            archive = python_image(local_python(version), Path(work))
+        self.host.hardware.disk.hold("/root/image.tar").write_bytes(archive)
+        self.host.run(f"docker import /root/image.tar {name} && rm /root/image.tar", timeout=120)
+
+    def make_debian_image(self, name: str) -> None:
+        """Make an image with Debian's Python 3.11, which is that of the host, and nothing else.
 
         It comes from the files of this very host's packages, so that no mirror is asked.
         """

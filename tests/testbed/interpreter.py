@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .commands import CommandFailed, run
 
-_LEFT_OUT = shutil.ignore_patterns(
+LEFT_OUT = shutil.ignore_patterns(
     "test", "tests", "idlelib", "turtledemo", "__pycache__", "*.a", "site-packages"
 )
 _PROBE = "import ssl, sqlite3, ctypes, zlib"
@@ -38,7 +38,7 @@ def copy_interpreter(version: str, root: Path) -> str:
     short = ".".join(source.name.split(".")[:2])
     local = root / "usr" / "local"
     library = f"lib/python{short}"
-    shutil.copytree(source / library, local / library, symlinks=True, ignore=_LEFT_OUT, dirs_exist_ok=True)
+    shutil.copytree(source / library, local / library, symlinks=True, ignore=LEFT_OUT, dirs_exist_ok=True)
     for shared in (source / "lib").glob("libpython*.so*"):
         shutil.copy2(shared, local / "lib", follow_symlinks=False)
     shutil.copy2(source / "bin" / f"python{short}", local / "bin")
