@@ -166,7 +166,8 @@ class ContainerOptions:
     """The container that the calls of a job run in; jobs with the same one share it.
 
     ``name`` is the image as the user calls it and ``image`` its id, empty until it is known. ``python`` is
-    the version (3.11) that it must have. ``volumes`` are as of ``docker run --volume``, ``memory`` is in
+    the version (3.11) that it must have. ``volumes`` are as of ``docker run --volume``, ``env`` are variables
+    of its environment, ``memory`` is in
     bytes for each worker, and ``cpus`` how many CPUs all of them may use; None: no limit.
     """
 
@@ -176,6 +177,7 @@ class ContainerOptions:
     network: str = "host"
     gpu: bool = False
     volumes: Sequence[str] = ()
+    env: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
     memory: int | None = None
     cpus: int | None = None
 
@@ -184,6 +186,7 @@ class ContainerOptions:
         return {
             **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)},
             "volumes": [*self.volumes],
+            "env": {**self.env},
         }
 
     @property
@@ -199,9 +202,12 @@ class ContainerOptions:
         known = {f.name: _JSON_TYPES[str(f.type)] for f in dataclasses.fields(cls)}
         for key, kinds in known.items():
             if key in given and not isinstance(given[key], kinds):
-                raise ProtocolError(f"{key} of a container can't be {given[key]!r}")
+                shown = "of this type" if key == "env" else repr(given[key])
+                raise ProtocolError(f"{key} of a container can't be {shown}")
         if not all(isinstance(volume, str) for volume in given.get("volumes", ())):
             raise ProtocolError("volumes of a container that are not strings")
+        if not all(isinstance(value, str) for value in given.get("env", {}).values()):
+            raise ProtocolError("env of a container has values that are not strings")
         try:
             return cls(**{key: given[key] for key in known if key in given})
         except TypeError as exc:

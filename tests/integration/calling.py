@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -219,6 +220,21 @@ def identity(path: str) -> dict[str, Any]:
         "home": str(Path.home()),
         "cwd": os.getcwd(),
     }
+
+
+def environment(name: str) -> dict[str, str | None]:
+    """A variable of this worker, and of the program that forked it, whose own is that of its start."""
+    parent = Path(f"/proc/{os.getppid()}/environ").read_text().split("\0")
+    began_with = dict(line.partition("=")[::2] for line in parent)
+    return {"worker": os.environ.get(name), "zygote": began_with.get(name)}
+
+
+def bytecode() -> dict[str, Any]:
+    """Where the library of this worker was compiled, and where it would be now."""
+    import socket
+
+    assert socket.__spec__ is not None
+    return {"from": socket.__spec__.cached, "prefix": sys.pycache_prefix}
 
 
 def interfaces() -> list[str]:

@@ -53,6 +53,35 @@ def test_who_runs_and_where(engine: Engine, in_image: InImage) -> None:
     assert engine.host.run("stat -c %u /home/user/shared/made").stdout.strip() == str(uid)
 
 
+def test_variables_of_the_environment(
+    engine: Engine, in_image: InImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They count from the start of Python on, and the engine neither keeps nor shows them."""
+    monkeypatch.setenv("TOKEN", "sesame-of-the-script")
+    fexec = in_image(docker_env={"TOKEN": None, "THREADS": 2, "HOME": "/tmp"})
+    token = fexec.call_async(calling.environment, ("TOKEN",)).result(timeout=30)
+    assert token == {"worker": "sesame-of-the-script", "zygote": "sesame-of-the-script"}
+    assert fexec.call_async(calling.environment, ("THREADS",)).result(timeout=30)["worker"] == "2"
+    assert fexec.call_async(calling.environment, ("HOME",)).result(timeout=30)["worker"] == "/tmp"
+    assert "sesame" not in engine.docker(f"inspect {engine.containers()[0]}")
+    found = engine.host.run(  # The command itself must not be found.
+        "p='[s]esame-of-the-script'; "
+        "grep -rl $p /var/lib/docker/containers /run/docker /var/log 2>/dev/null; "
+        "journalctl --no-pager | grep $p; cat /proc/[0-9]*/cmdline | grep -a $p",
+        check=False,
+    )
+    assert found.stdout == ""
+    other = in_image(docker_env={"TOKEN": "other"})
+    assert other.call_async(calling.environment, ("TOKEN",)).result(timeout=30)["worker"] == "other"
+
+
+def test_workers_need_not_compile_the_library_of_the_image(in_image: InImage) -> None:
+    """The image has no bytecode. What is compiled for the zygote stays out of its memory."""
+    told = in_image().call_async(calling.bytecode, ()).result(timeout=30)
+    assert told["from"].startswith("/lithops/bytecode/")
+    assert told["prefix"] is None, "packages of the image that are compiled are used as they are"
+
+
 def test_without_a_network(in_image: InImage) -> None:
     assert in_image(docker_network="none").call_async(calling.interfaces, ()).result(timeout=30) == ["lo"]
 

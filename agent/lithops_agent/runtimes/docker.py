@@ -35,21 +35,50 @@ CONTAINER_HOME = "/lithops/home"
 VARIABLE = "LITHOPS_WORKER_CONTAINER"
 """In the environment of a worker: the container, so that calls of a function run in it, too."""
 _START = """\
-import os, socket, sys
+import os, sys
 log = os.open('/lithops/zygote.log', os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 os.dup2(log, 1)
 os.dup2(log, 2)
-meeting = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-meeting.connect('/lithops/control')
-meeting.send(('%d.%d.%d' % sys.version_info[:3]).encode())
-_, fds, _, _ = socket.recv_fds(meeting, 16, 1)
-if not fds:
-    sys.exit(0)
-meeting.close()
-sys.path[0] = sys.argv[1]
+sys.path[0], control = sys.argv[1], sys.argv[2:]
 sys.argv[1:] = []
+library = os.path.join(os.path.dirname(os.__file__), '__pycache__')
+if not os.path.exists(os.path.join(library, 'socket.%s.pyc' % sys.implementation.cache_tag)):
+    sys.pycache_prefix = '/lithops/bytecode'
+    sys.dont_write_bytecode = False
+    compiler = 0 if control else os.fork()
+    if not (compiler or control):
+        try:
+            import lithops_agent.worker, cloudpickle
+        finally:
+            os._exit(0)
+    if compiler:
+        os.waitpid(compiler, 0)
+if not control:
+    import json, socket
+    meeting = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    meeting.connect('/lithops/control')
+    meeting.send(('%d.%d.%d' % sys.version_info[:3]).encode())
+    variables, control, _, _ = socket.recv_fds(meeting, 1 << 20, 1)
+    if not control:
+        sys.exit(0)
+    meeting.close()
+    if variables := json.loads(variables):
+        os.set_inheritable(control[0], True)
+        os.execve(sys.executable, [*sys.orig_argv, str(control[0])], {**os.environ, **variables})
 from lithops_agent.worker import zygote_main
-zygote_main(fds[0])
+import cloudpickle
+sys.pycache_prefix = None
+zygote_main(int(control[0]))
+"""
+"""What a container runs.
+
+Many images, the official ones among them, have no bytecode of their standard library. To compile it leaves
+memory behind that is in pieces, which each worker inherits and copies as it writes, so a process of its own
+compiles, and the zygote reads what that has written.
+
+Variables of the user's come over the socket and not with the request for the container, of which the engine
+would keep them on its disk and show them. Some count only when a program starts, so it starts again with
+them.
 """
 _CONNECT_TIMEOUT = 60.0
 _LOOK_AGAIN = 0.25
@@ -61,10 +90,12 @@ _SHARED_MEMORY = 1 << 30
 def worker_environment(spec: JobSpec) -> dict[str, str]:
     """What workers in a container have in their environment beside what all have."""
     login = pwd.getpwuid(os.getuid()).pw_name
+    given = (spec.container or {}).get("env", {})
     return {
         "HOME": CONTAINER_HOME,
         "USER": login,
         "LOGNAME": login,
+        **given,
         VARIABLE: json.dumps(spec.container),
     }
 
@@ -221,7 +252,7 @@ class ContainerZygote(Zygote):
             self._container = ""
 
     def _hand_over(self, listener: socket.socket) -> None:
-        """Meet the zygote, look at its version, and give it its control socket."""
+        """Meet the zygote, look at its version, and give it its control socket and its variables."""
         with self._meet(listener) as meeting:
             self.python = meeting.recv(64).decode(errors="replace")
             wanted = self._options.python
@@ -230,7 +261,8 @@ class ContainerZygote(Zygote):
                     f"the image {self.name} has Python {self.python}, and functions that were pickled by "
                 )
                 raise EngineError(RuntimeFailure.OTHER_PYTHON, f"{message}Python {wanted} need {wanted}")
-            socket.send_fds(meeting, [b"control"], [self._theirs.fileno()])
+            variables = json.dumps(dict(self._options.env)).encode()
+            socket.send_fds(meeting, [variables], [self._theirs.fileno()])
 
     def _meet(self, listener: socket.socket) -> socket.socket:
         deadline = time.monotonic() + _CONNECT_TIMEOUT

@@ -7,11 +7,13 @@ gives the same, which is what makes an expanded configuration acceptable everywh
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 AUTO = "AUTO"
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 LOG_LEVELS: Mapping[str, int] = {
     "CRITICAL": 50,
@@ -191,6 +193,33 @@ class Amounts:
             if not math.isfinite(each) or each < 0:
                 raise Refused
         return {str(name): each for name, each in value.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variables:
+    """Variables of an environment: text by name. One without a value is to be taken from the script's."""
+
+    name: str = "a section of variables, each with text or a number"
+
+    def take(self, value: object) -> dict[str, str | None]:
+        if not isinstance(value, Mapping):
+            raise Refused
+        problems = tuple(_about_variables(value))
+        if problems:
+            raise Refused(problems=problems)
+        return {name: None if text is None else str(text) for name, text in value.items()}
+
+
+def _about_variables(variables: Mapping[object, object]) -> Iterator[Problem]:
+    """What is wrong with them. The values may be secrets, and are not repeated."""
+    for name, value in variables.items():
+        if not (isinstance(name, str) and _VARIABLE.fullmatch(name)):
+            yield Problem(path="", text=f"{str(name)[:60]!r} can't be the name of a variable")
+        elif isinstance(value, bool) or not isinstance(value, (str, int, float, type(None))):
+            text = f"must be text or a number, not {shown(value, secret=True)}: put it in quotes"
+            yield Problem(path=f".{name}", text=text)
+        elif "\0" in str(value):
+            yield Problem(path=f".{name}", text="holds a NUL character")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,6 +49,24 @@ def registry_login(
     return {"serveraddress": server, "username": standalone.docker_user, "password": password}
 
 
+def container_variables(
+    variables: Mapping[str, str | None], environ: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """Variables for a container, those without a value as the script has them.
+
+    Raises:
+        ConfigError: the script does not have one either.
+    """
+    missing = [name for name, value in variables.items() if value is None and name not in environ]
+    if missing:
+        names = ", ".join(missing)
+        raise ConfigError(
+            f"standalone.docker_env has no value for {names}, and the environment of the script has none: "
+            "write one, or export it"
+        )
+    return {name: environ[name] if value is None else value for name, value in variables.items()}
+
+
 def _from_file(path: str | None) -> str | None:
     if path is None:
         return None

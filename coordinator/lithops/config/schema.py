@@ -23,6 +23,7 @@ from lithops.config.kinds import (
     Positive,
     Processes,
     Text,
+    Variables,
     Whole,
 )
 from lithops.config.names import (
@@ -260,6 +261,13 @@ STANDALONE_SECTION = Section(
             kind=Names(name="a list of volumes"),
             default=[],
             doc="What of the host is mounted into containers, as of `docker run --volume`: `/data:/data:ro`.",
+        ),
+        Key(
+            name="docker_env",
+            kind=Variables(),
+            secret=True,
+            doc="Variables of the environment in containers: `{OMP_NUM_THREADS: 2}`. One without a value "
+            "(`TOKEN:`) has that of the script.",
         ),
         Key(
             name="use_gpu",

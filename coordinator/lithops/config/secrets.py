@@ -48,7 +48,7 @@ def with_secrets(config: Mapping[str, Any], current: Mapping[str, Any]) -> dict[
 def _with(name: str, section: Any, current: Any) -> Any:
     if not (isinstance(section, Mapping) and isinstance(current, Mapping)):
         return section
-    found = {key: current[key] for key in _secrets_of(name) if current.get(key)}
+    found = {key: current[key] for key in _secrets_of(name) if current.get(key) is not None}
     full: dict[str, Any] = {**section, **found}
     hosts, others = full.get("hosts"), current.get("hosts")
     if isinstance(hosts, list) and isinstance(others, list):

@@ -70,6 +70,8 @@ class StandaloneSettings:
     docker_password_file: str | None = None
     docker_network: str = "host"
     docker_volumes: tuple[str, ...] = ()
+    docker_env: Mapping[str, str | None] = field(default_factory=dict, repr=False)
+    """`None`: the value that the script has."""
     use_gpu: bool = False
 
     @property
@@ -201,6 +203,7 @@ def resolve(config: Mapping[str, Any]) -> Settings:
     standalone.update(
         docker_password_file=_path(standalone["docker_password_file"]),
         docker_volumes=tuple(standalone["docker_volumes"]),
+        docker_env=standalone["docker_env"] or {},
     )
     return Settings(
         mode=full["lithops"]["mode"],

@@ -70,7 +70,7 @@ def _image(settings: Settings, *, nested: bool) -> ImageRuntime | None:
     import os
     import sys
 
-    from lithops.config.runtime import registry_login
+    from lithops.config.runtime import container_variables, registry_login
     from lithops.dispatch.images import ImageRuntime
     from lithops.dispatch.jobs import MEGABYTE
     from lithops_agent.protocol import ContainerOptions
@@ -87,6 +87,7 @@ def _image(settings: Settings, *, nested: bool) -> ImageRuntime | None:
         network=standalone.docker_network,
         gpu=standalone.use_gpu,
         volumes=standalone.docker_volumes,
+        env=container_variables(standalone.docker_env),
         memory=memory and memory * MEGABYTE,
     )
     login = registry_login(settings.image, standalone)

@@ -240,6 +240,13 @@ def test_limits_are_of_all_workers_together(tmp_path: Path) -> None:
     assert made["User"] == f"{os.getuid()}:{os.getgid()}"
 
 
+def test_variables_are_not_for_the_engine_to_keep(tmp_path: Path) -> None:
+    options = ContainerOptions(name="i", python="3.11", env={"TOKEN": "sesame"})
+    made = container_request(options, Place(tmp_path, "/w.zip", 3), tmp_path / "c", "python3.11")
+    assert "sesame" not in json.dumps(made)
+    assert "sesame" not in repr(options)
+
+
 def test_without_limits_there_are_none(tmp_path: Path) -> None:
     made = container_request(OPTIONS, Place(tmp_path, "/w.zip", 3), tmp_path / "c", "python3.11")
     assert not {"Memory", "NanoCpus", "DeviceRequests"} & set(made["HostConfig"])
@@ -269,13 +276,22 @@ def test_an_engine_that_is_away_keeps_nobody_from_ending(
 
 
 def test_options_come_back() -> None:
-    options = ContainerOptions(name="i", python="3.11", volumes=("/a:/a",), memory=1, gpu=True)
+    options = ContainerOptions(
+        name="i", python="3.11", volumes=("/a:/a",), env={"A": "b"}, memory=1, gpu=True
+    )
     read = ContainerOptions.from_json(json.loads(json.dumps({**options.to_json(), "new": 1})))
     assert read.key == options.key
 
 
 @pytest.mark.parametrize(
-    "wrong", [[], {"name": "i"}, {"name": 1, "python": "3"}, {"name": "i", "python": "3", "volumes": [1]}]
+    "wrong",
+    [
+        [],
+        {"name": "i"},
+        {"name": 1, "python": "3"},
+        {"name": "i", "python": "3", "volumes": [1]},
+        {"name": "i", "python": "3", "env": {"A": 1}},
+    ],
 )
 def test_options_of_wrong_types_are_refused(wrong: object) -> None:
     with pytest.raises(ProtocolError):

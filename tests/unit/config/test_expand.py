@@ -63,6 +63,7 @@ def test_the_defaults_are_those_of_the_issue() -> None:
         "docker_password_file": None,
         "docker_network": "host",
         "docker_volumes": [],
+        "docker_env": None,
         "use_gpu": False,
         "start_timeout": 300,
     }

@@ -38,6 +38,10 @@ SHARED: dict[str, st.SearchStrategy[Any]] = {
     "docker_password_file": NAMES,
     "docker_network": NAMES,
     "docker_volumes": MODULES,
+    "docker_env": st.dictionaries(
+        st.from_regex(r"[A-Za-z_][A-Za-z0-9_]*", fullmatch=True),
+        st.one_of(st.none(), st.integers(), st.text(st.characters(exclude_characters="\0"))),
+    ),
     "use_gpu": FLAGS,
     "start_timeout": NUMBERS,
 }

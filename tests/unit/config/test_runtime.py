@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from lithops.config import default_config, resolve
-from lithops.config.runtime import PASSWORD_VARIABLE, is_image, registry_login, registry_of
+from lithops.config.runtime import (
+    PASSWORD_VARIABLE,
+    container_variables,
+    is_image,
+    registry_login,
+    registry_of,
+)
 from lithops.config.secrets import with_secrets, without_secrets
 from lithops.config.settings import StandaloneSettings
 from lithops.errors import ConfigError
@@ -82,6 +88,46 @@ def test_the_password_is_never_written_down(section: str) -> None:
     kept = without_secrets(full)
     assert "sesame" not in repr(kept)
     assert "sesame" in repr(with_secrets(kept, full))
+
+
+def test_variables_of_a_container_are_text_or_those_of_the_script(empty_world: Path) -> None:
+    given = standalone(docker_env={"A": "x", "N": 2, "TOKEN": None}).docker_env
+    assert container_variables(given, {"TOKEN": "sesame", "A": "other"}) == {
+        "A": "x",
+        "N": "2",
+        "TOKEN": "sesame",
+    }
+    with pytest.raises(ConfigError, match=r"docker_env has no value for TOKEN.*export it"):
+        container_variables(given, {})
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"A": True}, r"docker_env\.A: must be text or a number, not true or false: put it in quotes"),
+        ({"A": ["sesame"]}, r"docker_env\.A: must be text or a number, not a list"),
+        ({"A": "sesame\0"}, r"docker_env\.A: holds a NUL"),
+        ({"A B": "sesame"}, r"docker_env: 'A B' can't be the name"),
+        ({"": "sesame"}, r"docker_env: '' can't be the name"),
+        ({3: "sesame"}, r"docker_env: '3' can't be the name"),
+        (["A=sesame"], r"docker_env: must be a section of variables.*not a list"),
+        ("A=sesame", r"docker_env: must be a section of variables"),
+    ],
+)
+def test_variables_that_are_none(empty_world: Path, variables: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as raised:
+        default_config(config_data={"standalone": {"docker_env": variables}})
+    assert "sesame" not in str(raised.value)
+
+
+@pytest.mark.parametrize("section", ["standalone", "localhost"])
+def test_variables_of_a_container_are_never_written_down(empty_world: Path, section: str) -> None:
+    config = {"lithops": {"backend": "localhost"}, section: {"docker_env": {"A": "sesame"}}}
+    full = default_config(config_data=config)
+    assert "sesame" not in repr(resolve(full))
+    assert "sesame" not in repr(without_secrets(full))
+    assert resolve(without_secrets(full)).standalone.docker_env == {}
+    assert resolve(with_secrets(without_secrets(full), full)).standalone.docker_env == {"A": "sesame"}
 
 
 def test_an_image_is_the_runtime_of_either_backend() -> None:
