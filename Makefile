@@ -40,6 +40,7 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config setup.cfg
 	$(BIN)/python -m lithops.config --check docs/configuration.md
+	$(BIN)/python -m lithops.cli.docs --check docs/cli.md
 	$(BIN)/yamllint --strict ansible .ansible-lint .yamllint
 	PATH="$(abspath $(BIN)):$$PATH" ansible-lint -q --nocolor ansible
 
@@ -48,6 +49,7 @@ bench: testbed
 
 docs: $(STAMP)
 	$(BIN)/python -m lithops.config --write docs/configuration.md
+	$(BIN)/python -m lithops.cli.docs --write docs/cli.md
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .ansible

@@ -40,6 +40,7 @@
     │   ├── CallNotSubmitted                    its program ended before it could be handed to a host
     │   └── CallCancelled                       cancelled
     ├── JobUnknown (LookupError)            attach() finds no such job
+    ├── HostUnknown (LookupError)           no host of this name is configured or in use
     └── WaitTimeout (TimeoutError)          wait() or get_result() ran out of time
 """
 
@@ -254,6 +255,10 @@ class CallNotSubmitted(CallError):
 
 class JobUnknown(LithopsError, LookupError):
     """There is no job of this id that could be continued."""
+
+
+class HostUnknown(LithopsError, LookupError):
+    """There is no host of this name, neither in the configuration nor among those in use."""
 
 
 class CallCancelled(CallError):

@@ -97,7 +97,9 @@ def reference() -> str:
 
 def _table(section: Section) -> str:
     rows = ["| key | type | default | what it does |", "| --- | --- | --- | --- |"]
-    rows += [f"| {_names(key)} | {key.kind.name} | {_default(key)} | {_what(key)} |" for key in section.keys]
+    rows += [
+        f"| {_names(key)} | {key.kind.name} | {default_of(key)} | {_what(key)} |" for key in section.keys
+    ]
     return "\n".join(rows) + "\n"
 
 
@@ -105,7 +107,7 @@ def _names(key: Key) -> str:
     return " or ".join(f"`{name}`" for name in (key.name, *key.aliases))
 
 
-def _default(key: Key) -> str:
+def default_of(key: Key) -> str:
     if key.mandatory:
         return "mandatory"
     if key.default_doc or key.default is None:

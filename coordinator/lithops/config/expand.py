@@ -76,26 +76,30 @@ def arguments_overwrite(
     return {LITHOPS.name: section, "backend": keys}
 
 
-def expand(source: Source, overwrite: Mapping[str, Any]) -> dict[str, Any]:
-    """Check and complete what a source says; raises `ConfigError`."""
+def expand(source: Source, overwrite: Mapping[str, Any], told_as: str = ARGUMENTS) -> dict[str, Any]:
+    """Check and complete what a source says.
+
+    Raises:
+        ConfigError: with everything that is wrong; the origin of ``overwrite`` is called ``told_as`` in it.
+    """
     report = Report()
-    written = _read(source.data, source.name, report)
+    written = read_sections(source.data, source.name, report)
     sections = {name: body for name, body in overwrite.items() if name != "backend"}
-    arguments = _read(sections, ARGUMENTS, report)
+    arguments = read_sections(sections, told_as, report)
     choice = choose(_wish(written), _wish(arguments))
     if isinstance(choice, Problem):
         asked = any(name in arguments.get(LITHOPS.name, {}) for name in ("mode", "backend"))
-        report.add(ARGUMENTS if asked else source.name, [choice])
+        report.add(told_as if asked else source.name, [choice])
         raise report.error()
     keys = overwrite.get("backend") or {}
     if not isinstance(keys, Mapping):
         text = "must be keys for the section of the backend, whose name goes into lithops.backend"
-        report.add(ARGUMENTS, [Problem(path="backend", text=text)])
+        report.add(told_as, [Problem(path="backend", text=text)])
         raise report.error()
-    keyed = _read(_route(keys, choice.backend), ARGUMENTS, report)
+    keyed = read_sections(route(keys, choice.backend), told_as, report)
     report.add(source.name, _share(written, choice))
     for layer in (arguments, keyed):
-        report.add(ARGUMENTS, _share(layer, choice))
+        report.add(told_as, _share(layer, choice))
         _lay_over(written, layer)
     _complete(written, choice)
     if choice.backend == IBM_VPC:
@@ -131,7 +135,7 @@ class Report:
         return NotSupportedYet(text) if self.all_not_yet else ConfigError(text)
 
 
-def _read(data: Mapping[Any, Any], source: str, report: Report) -> Values:
+def read_sections(data: Mapping[Any, Any], source: str, report: Report) -> Values:
     """Give the keys that are set, in normal form, of each section."""
     values: Values = {}
     for name, body in data.items():
@@ -176,7 +180,7 @@ def _wish(values: Values) -> Wish:
     )
 
 
-def _route(keys: Mapping[str, Any], backend: str) -> dict[str, dict[str, Any]]:
+def route(keys: Mapping[str, Any], backend: str) -> dict[str, dict[str, Any]]:
     """Give keys of an executor's call their sections: the backend's, else `lithops` (such as `workers`)."""
     routed: dict[str, dict[str, Any]] = {backend: {}, LITHOPS.name: {}}
     for name, value in keys.items():
