@@ -144,7 +144,9 @@ PREPARE = Endpoint("POST", "/v1/runtimes")
 Answers `{"ready": false, "doing", "layers": [done, of], "bytes": [done, of]}` or
 `{"ready": true, "image": id, "digest": that of the registry or "", "python": version}`."""
 STATUS = Endpoint("GET", "/v1/status")
-"""What runs and waits, by job, and ``time_to_dismantle`` (seconds, null: never) with its ``reason``."""
+"""What runs and waits, by job, and ``time_to_dismantle`` (seconds, null: never) with its ``reason``. Of each
+such job its ``function`` and ``runtime``; how many ``processes`` run calls; and how busy the ``host`` is: see
+`lithops_agent.usage`."""
 DISMANTLE = Endpoint("POST", "/v1/dismantle")
 """`{"ending": how, or null for that of the last job}` or no body: ends the agent now. Answers `{}`."""
 PLATFORM = Endpoint("POST", "/v1/platform")

@@ -24,6 +24,7 @@ from lithops_agent.keeper import Dismantle, Policy
 from lithops_agent.pool import Pool
 from lithops_agent.protocol import PROTOCOL, STATS, ContainerOptions, JobSpec, ProtocolError, Status
 from lithops_agent.timekeeper import Observed, Timekeeper
+from lithops_agent.usage import usage
 from lithops_agent.version import __version__
 
 if TYPE_CHECKING:
@@ -320,9 +321,15 @@ class Agent:
         """What waits and runs, and when the agent will end if nothing else happens."""
         waiting, running = self.pool.snapshot()
         left, reason = self._ends_in()
+        specs = [self.journal.spec(job) for job in sorted({*waiting, *(job for job, _ in running)})]
         return {
             "waiting": waiting,
             "running": [[job, number] for job, number in running],
+            "jobs": {
+                spec.job: {"function": spec.function_name, "runtime": spec.runtime} for spec in specs if spec
+            },
+            "processes": self.pool.processes,
+            "host": usage(self.home),
             "time_to_dismantle": left,
             "reason": reason,
             "draining": self._times.closed,

@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Optional
 
 from lithops.backends.machine import Machine
-from lithops.config.secrets import with_secrets
-from lithops.config.settings import Settings, resolve
-from lithops.dispatch import supply_of
 from lithops.dispatch.client import AgentClient, ask_to_end
 from lithops.errors import ConfigError, HostError
+from lithops.inspection.hosts import machine_named, settings_of
 from lithops.state.records import HostRecord, Records, state_folder
 
 logger = logging.getLogger(__name__)
@@ -93,11 +91,8 @@ def _end(records: Records, record: HostRecord, now: float) -> bool:
 
 
 def _machine_of(records: Records, record: HostRecord) -> Optional[Machine]:
-    executor = records.executor(record.executor_id)
-    if executor is None:
-        return None
-    settings: Settings = resolve(with_secrets(executor.config, {}))
-    return next(iter(supply_of(settings, record.executor_id).named([record.host])), None)
+    settings = settings_of(records, record.executor_id)
+    return None if settings is None else machine_named(settings, record.host, record.executor_id)
 
 
 def _time_left(machine: Machine) -> Optional[tuple[Optional[float]]]:

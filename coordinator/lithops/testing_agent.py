@@ -41,6 +41,7 @@ class FakeAgent:
         self.answer: Answer = answer or (lambda job, number, data: None)
         self.agent_id, self.token = agent_id, token
         self.boot_id = "boot"
+        self.usage: dict[str, Any] = {}
         self.refusals: list[tuple[int, dict[str, Any]]] = []
         self.cuts: dict[str, list[str]] = {}
         self.log: list[tuple[str, Any]] = []
@@ -101,11 +102,22 @@ class FakeAgent:
 
     def info(self, asked: Any) -> dict[str, Any]:
         who = {"agent_id": self.agent_id, "boot_id": self.boot_id}
-        return {"protocol": protocol.PROTOCOL, "processes": self.processes, **who}
+        what = {"protocol": protocol.PROTOCOL, "version": "0", "python": "3.11.7", "busy": bool(self.begun)}
+        return {**what, "processes": self.processes, **who}
 
     def status(self, asked: Any) -> dict[str, Any]:
         waiting, running = self._load(list(self.specs))
-        return {"waiting": waiting, "running": running, "time_to_dismantle": None, "draining": False}
+        specs = [self.specs[job] for job in sorted({*waiting, *(job for job, _ in running)})]
+        return {
+            "waiting": waiting,
+            "running": running,
+            "jobs": {spec.job: {"function": spec.function_name, "runtime": spec.runtime} for spec in specs},
+            "processes": self.processes,
+            "host": self.usage,
+            "time_to_dismantle": None,
+            "reason": "",
+            "draining": False,
+        }
 
     def submit(self, body: bytes) -> dict[str, Any]:
         if self.refusals:

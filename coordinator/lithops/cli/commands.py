@@ -28,7 +28,9 @@ _CONFIG = (
     ),
     Entry("init", "lithops.cli.configuration:init", "Write a commented configuration to start from."),
 )
+_WORKER = (Entry("list", "lithops.cli.workers:list_workers", "List the hosts, and what they do."),)
 ROOT = (
+    Entry("worker", "", "See the hosts.", _WORKER),
     Entry("config", "", "See, check and begin a configuration.", _CONFIG),
     Entry("completion", "lithops.cli.completion:completion", "Print the completion script of a shell."),
 )

@@ -17,7 +17,11 @@ from lithops.errors import (
     WorkerDied,
 )
 from lithops.job.model import Outcome
+from lithops.state.records import FailureRecord
 from lithops_agent.protocol import ResultRecord, Status
+
+_LONGEST = 500
+"""Characters of a message that are noted down."""
 
 
 def outcome_of(
@@ -31,6 +35,29 @@ def outcome_of(
         return Outcome(ok=False, host=host, body=body, stats=stats)
     error = _error(record, body, host, function_name, timeout)
     return Outcome(ok=False, host=host, error=error, stats=stats)
+
+
+def failure_of(job_key: str, number: int, outcome: Outcome) -> FailureRecord:
+    """What is noted down of a call that failed: as much as the last line of a traceback says."""
+    if outcome.error is not None:
+        error, message = (
+            type(outcome.error).__name__,
+            str(outcome.error.args[0] if outcome.error.args else ""),
+        )
+    else:
+        error, message = _account_of(outcome.body)
+    first = message.strip().partition("\n")[0]
+    return FailureRecord(
+        job_key=job_key, number=number, host=outcome.host, error=error, message=first[:_LONGEST]
+    )
+
+
+def _account_of(body: bytes) -> tuple[str, str]:
+    try:
+        account = pickle.loads(body)
+        return str(account["type"]).removeprefix("builtins."), str(account["message"])
+    except Exception as exc:  # noqa: BLE001 - the body may be anything
+        return "ResultError", f"the account of its exception can't be read: {exc}"
 
 
 def _error(record: ResultRecord, body: bytes, host: str, name: str, timeout: Optional[float]) -> LithopsError:

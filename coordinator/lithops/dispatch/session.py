@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lithops.backends.machine import Machine, Supply
 from lithops.dispatch.assignment import Action, Assignment, GiveUp, Revoke, Send
 from lithops.dispatch.jobs import JobState, Retention, SessionOptions, shares
-from lithops.dispatch.outcomes import outcome_of
+from lithops.dispatch.outcomes import failure_of, outcome_of
 from lithops.dispatch.runner import HostRunner
 from lithops.errors import CallCancelled, HostError, HostLost
 from lithops.future import batch
@@ -415,6 +416,11 @@ class RemoteSession:
         return ended
 
     def _tell(self, ended: Sequence[tuple[ResponseFuture, Outcome]]) -> None:
+        # Before the program is told: it may end then.
+        failures = [
+            failure_of(future.job_key, future._number, outcome) for future, outcome in ended if not outcome.ok
+        ]
+        self._ledger.outcomes(Counter(future.job_key for future, _ in ended), failures)
         with batch():
             for future, outcome in ended:
                 future._on_outcome(outcome)

@@ -18,8 +18,17 @@ from typing import Any, Optional
 
 from lithops.job.info import JobInfo
 from lithops.job.model import Job
-from lithops.state.records import ExecutorRecord, HostRecord, JobRecord, Records, state_folder
+from lithops.state.programs import is_running
+from lithops.state.records import (
+    ExecutorRecord,
+    FailureRecord,
+    HostRecord,
+    JobRecord,
+    Records,
+    state_folder,
+)
 from lithops.state.spool import Spool
+from lithops.state.tally import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +64,7 @@ class Ledger:
         self._clock = clock
         self._lock = threading.Lock()
         self._wanted: set[str] = set()
+        self._tally = Tally()
         self._records: Optional[Records] = None
         self._spool: Optional[Spool] = None
         self._broken = False
@@ -82,10 +92,23 @@ class Ledger:
             if records is not None:
                 records.job_ended(key, self._clock())
 
+    def outcomes(self, counted: Mapping[str, int], failures: Sequence[FailureRecord]) -> None:
+        """So many calls of each job have ended, and these of them failed."""
+        now = self._clock()
+        with self._noting() as records:
+            due = self._tally.count(counted, failures, now)
+            if records is None:
+                return
+            if failures:
+                records.calls_failed(failures)
+            for record in due:
+                records.progressed(record)
+
     def released(self, keys: Sequence[str]) -> None:
         """Nobody will ask for these jobs again."""
         with self._noting() as records:
             self._wanted.difference_update(keys)
+            self._tally.forget(keys)
             if records is not None:
                 records.jobs_released(keys, self._clock())
             if self._spool is not None and not self._wanted:
@@ -133,7 +156,7 @@ class Ledger:
             spool.close(remove=not self._wanted)
         if records is not None:
             with contextlib.suppress(sqlite3.Error):
-                records.executor_closed(self._executor_id, self._clock())
+                records.executor_closed(self._executor_id, os.getpid(), self._clock())
                 for executor_id in records.forget_old(self._clock()):
                     spool_path(executor_id, self._folder).unlink(missing_ok=True)
             records.close()
@@ -164,16 +187,23 @@ class Ledger:
         if self._records is None:
             self._records = Records(self._folder)
             self._spool = Spool(spool_path(self._executor_id, self._folder))
-            self._records.executor_opened(
-                ExecutorRecord(
-                    executor_id=self._executor_id,
-                    backend=self._backend,
-                    config=self._config,
-                    pid=os.getpid(),
-                    created_at=self._clock(),
+            known = self._records.executor(self._executor_id)
+            if known is None or not _is_in_use(known):
+                self._records.executor_opened(
+                    ExecutorRecord(
+                        executor_id=self._executor_id,
+                        backend=self._backend,
+                        config=self._config,
+                        pid=os.getpid(),
+                        created_at=self._clock(),
+                    )
                 )
-            )
         return self._records
+
+
+def _is_in_use(executor: ExecutorRecord) -> bool:
+    """Whether the program that it belongs to runs: then whoever only looks on must not take its place."""
+    return executor.closed_at is None and is_running(executor.pid, executor.created_at)
 
 
 def _job_record(key: str, job: Job) -> JobRecord:
@@ -197,6 +227,9 @@ class NoLedger:
         """Note nothing."""
 
     def ended(self, key: str) -> None:
+        """Note nothing."""
+
+    def outcomes(self, counted: Mapping[str, int], failures: Sequence[FailureRecord]) -> None:
         """Note nothing."""
 
     def released(self, keys: Sequence[str]) -> None:

@@ -31,10 +31,17 @@ CREATE TABLE IF NOT EXISTS hosts(
 CREATE TABLE IF NOT EXISTS placements(
     executor_id TEXT NOT NULL, host TEXT NOT NULL, agent_id TEXT NOT NULL,
     PRIMARY KEY(executor_id, host)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS progress(
+    job_key TEXT PRIMARY KEY, done INTEGER NOT NULL, failed INTEGER NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS failures(
+    job_key TEXT NOT NULL, number INTEGER NOT NULL, host TEXT NOT NULL, error TEXT NOT NULL,
+    message TEXT NOT NULL, PRIMARY KEY(job_key, number)) WITHOUT ROWID;
 """
 _BUSY_TIMEOUT = 10.0
 _KEPT = 30 * 24 * 3600.0
 """Seconds that a job can be asked for after it was submitted, and its record after it was released."""
+FAILURES_KEPT = 1000
+"""Calls of a job of which it is noted why they failed; of the others, only how many they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +85,27 @@ class HostRecord:
     ended_at: Optional[float] = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class ProgressRecord:
+    """How many calls of a job have ended, and how many of these failed, when that was last noted."""
+
+    job_key: str
+    done: int
+    failed: int
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureRecord:
+    """A call that failed: the class of the error, and the first line of its message."""
+
+    job_key: str
+    number: int
+    host: str
+    error: str
+    message: str
+
+
 def state_folder() -> Path:
     """Where the records of this user are."""
     return Path(os.path.expanduser("~"), ".lithops")
@@ -117,13 +145,14 @@ class Records:
         """An executor is about to submit its first job, or another process goes on with its jobs."""
         self._do(
             "INSERT INTO executors VALUES(?, ?, ?, ?, ?, NULL) "
-            "ON CONFLICT(executor_id) DO UPDATE SET pid=excluded.pid, closed_at=NULL",
+            "ON CONFLICT(executor_id) DO UPDATE SET pid=excluded.pid, created_at=excluded.created_at, "
+            "closed_at=NULL",
             record.executor_id, record.backend, json.dumps(record.config), record.pid, record.created_at,
         )  # fmt: skip
 
-    def executor_closed(self, executor_id: str, at: float) -> None:
-        """An executor was closed by its program."""
-        self._do("UPDATE executors SET closed_at=? WHERE executor_id=?", at, executor_id)
+    def executor_closed(self, executor_id: str, pid: int, at: float) -> None:
+        """A program has closed its executor; another one that took it over is not concerned."""
+        self._do("UPDATE executors SET closed_at=? WHERE executor_id=? AND pid=?", at, executor_id, pid)
 
     def executor(self, executor_id: str) -> Optional[ExecutorRecord]:
         """What is known of an executor."""
@@ -164,6 +193,37 @@ class Records:
     def jobs(self) -> list[JobRecord]:
         """All jobs, the newest first."""
         return [_job(row) for row in self._do("SELECT * FROM jobs ORDER BY created_at DESC")]
+
+    # -- how calls ended --
+
+    def progressed(self, record: ProgressRecord) -> None:
+        """More calls of a job have ended."""
+        self._do(
+            "INSERT OR REPLACE INTO progress VALUES(?, ?, ?, ?)",
+            record.job_key, record.done, record.failed, record.at,
+        )  # fmt: skip
+
+    def progress(self) -> dict[str, ProgressRecord]:
+        """How far jobs are, by job; of a job that ended at once, nothing was noted."""
+        rows = self._do("SELECT * FROM progress")
+        return {row[0]: ProgressRecord(job_key=row[0], done=row[1], failed=row[2], at=row[3]) for row in rows}
+
+    def calls_failed(self, records: Iterable[FailureRecord]) -> None:
+        """Calls have failed. Of each job, the first `FAILURES_KEPT` are kept."""
+        with self._lock:
+            self._db.executemany(
+                "INSERT OR REPLACE INTO failures SELECT ?1, ?2, ?3, ?4, ?5 WHERE "
+                "(SELECT count(*) FROM failures WHERE job_key=?1 AND number!=?2) < ?6",
+                [(r.job_key, r.number, r.host, r.error, r.message, FAILURES_KEPT) for r in records],
+            )
+
+    def failures_of(self, job_key: str) -> list[FailureRecord]:
+        """The calls of a job that failed, by number."""
+        rows = self._do("SELECT * FROM failures WHERE job_key=? ORDER BY number", job_key)
+        return [
+            FailureRecord(job_key=row[0], number=row[1], host=row[2], error=row[3], message=row[4])
+            for row in rows
+        ]
 
     # -- hosts --
 
@@ -209,6 +269,8 @@ class Records:
         limit = now - _KEPT
         with self._lock:
             self._db.execute("DELETE FROM jobs WHERE coalesce(released_at, created_at) <= ?", (limit,))
+            for table in ("progress", "failures"):
+                self._db.execute(f"DELETE FROM {table} WHERE job_key NOT IN (SELECT job_key FROM jobs)")
             gone = self._db.execute(
                 "SELECT executor_id FROM executors WHERE created_at <= ? AND executor_id NOT IN "
                 "(SELECT executor_id FROM jobs UNION SELECT executor_id FROM hosts)",

@@ -78,6 +78,9 @@ def test_every_control_message_is_answered_as_ever(
         assert answer["waiting"] == {"4f1c-A000": 1}
         assert sorted(answer["running"]) == [["4f1c-A000", 0], ["4f1c-A000", 1]]
         assert answer.keys() == expected.keys()
+        assert messages.shape(answer["host"]) == messages.shape(expected["host"])
+        assert answer["jobs"] == {"4f1c-A000": {"function": "", "runtime": sys.executable}}
+        assert answer["processes"] == 2
     else:
         assert messages.shape(answer) == messages.shape(expected)
 

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from lithops.dispatch.outcomes import outcome_of
+from lithops.dispatch.outcomes import failure_of, outcome_of
 from lithops.errors import (
     CallCancelled,
     CallTimeout,
@@ -17,6 +17,8 @@ from lithops.errors import (
     ResultError,
     WorkerDied,
 )
+from lithops.job.model import Outcome
+from lithops.state.records import FailureRecord
 from lithops_agent.protocol import STATS, ResultRecord, Status
 
 NUMBERS = tuple(float(index) for index in range(len(STATS)))
@@ -98,3 +100,41 @@ def test_an_account_that_cant_be_read_ends_the_call_all_the_same(body: bytes) ->
     error = outcome_of(record(Status.BAD_RESULT), body, "a", "f", None).error
     assert isinstance(error, ResultError)
     assert "can't be sent back" in str(error)
+
+
+ACCOUNT = {
+    "type": "builtins.ValueError",
+    "message": "first\nsecond",
+    "traceback": "",
+    "exception": b"never read",
+}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error", "message"),
+    [
+        (Outcome(ok=False, host="h", body=pickle.dumps(ACCOUNT)), "ValueError", "first"),
+        (Outcome(ok=False, host="h", body=pickle.dumps({**ACCOUNT, "message": ""})), "ValueError", ""),
+        (
+            Outcome(ok=False, host="h", body=pickle.dumps({**ACCOUNT, "message": "x" * 900})),
+            "ValueError",
+            "x" * 500,
+        ),
+        (
+            Outcome(ok=False, host="h", body=b"garbage"),
+            "ResultError",
+            "the account of its exception can't be read",
+        ),
+        (
+            Outcome(ok=False, host="h", error=WorkerDied("exit 3", host="h", job_id="j")),
+            "WorkerDied",
+            "exit 3",
+        ),
+        (Outcome(ok=False, host="h", error=KeyError()), "KeyError", ""),
+    ],
+)
+def test_what_is_noted_of_a_failure(outcome: Outcome, error: str, message: str) -> None:
+    found = failure_of("j", 4, outcome)
+    assert found == FailureRecord(job_key="j", number=4, host="h", error=error, message=found.message)
+    assert found.message.startswith(message)
+    assert len(found.message) <= 500

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from lithops.state.ledger import Ledger, logger, spool_path
-from lithops.state.records import Records
+from lithops.state.records import FailureRecord, Records
 from lithops.state.spool import read
 from tests.unit.state.test_spool import a_job, info
 
@@ -65,3 +67,37 @@ def test_a_folder_that_cant_be_written_is_told_once(tmp_path: Path, monkeypatch:
     noted.close()
     (message,) = told
     assert "can't be written" in message
+
+
+def test_failures_and_progress_are_noted_as_they_come(tmp_path: Path) -> None:
+    noted = ledger(tmp_path)
+    noted.submitted(KEY, a_job(), info(a_job()), [(0, b"a"), (1, b"b")])
+    failure = FailureRecord(job_key=KEY, number=1, host="h", error="ValueError", message="no")
+    noted.outcomes({KEY: 2}, [failure])
+    records = Records(tmp_path)
+    assert records.failures_of(KEY) == [failure]
+    assert (records.progress()[KEY].done, records.progress()[KEY].failed) == (2, 1)
+
+
+def test_who_only_looks_on_does_not_take_the_place_of_a_program_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen(["sleep", "60"]) as other:
+        monkeypatch.setattr(os, "getpid", lambda: other.pid)
+        first = Ledger("x-0", "vm", {}, folder=tmp_path)
+        first.submitted(KEY, a_job(), info(a_job()), [(0, b"a")])
+        monkeypatch.undo()
+        second = Ledger("x-0", "vm", {}, folder=tmp_path)
+        second.resumed([KEY])
+        assert second.agents() == {}
+        second.close()
+        found = Records(tmp_path).executor("x-0")
+        assert found is not None
+        assert (found.pid, found.closed_at) == (other.pid, None)
+        other.kill()
+        other.wait()
+    third = Ledger("x-0", "vm", {}, folder=tmp_path)
+    third.agents()
+    found = Records(tmp_path).executor("x-0")
+    assert found is not None
+    assert found.pid == os.getpid()

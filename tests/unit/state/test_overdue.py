@@ -8,11 +8,11 @@ from typing import Any, Optional
 
 import pytest
 
-from lithops import overdue
 from lithops.backends.machine import FixedSupply, Link
 from lithops.config import default_config
 from lithops.config.secrets import without_secrets
 from lithops.errors import HostUnreachable
+from lithops.inspection import hosts
 from lithops.overdue import end_overdue
 from lithops.state.ledger import Ledger
 from lithops.state.records import HostRecord, Records
@@ -58,7 +58,7 @@ def agent() -> Iterator[Agent]:
 @pytest.fixture
 def machine(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = Machine("h", agent)
-    monkeypatch.setattr(overdue, "supply_of", lambda settings, executor_id: FixedSupply([made]))
+    monkeypatch.setattr(hosts, "supply_of", lambda settings, executor_id: FixedSupply([made]))
     return made
 
 

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from lithops.state.records import ExecutorRecord, HostRecord, JobRecord, Records
+from lithops.state.records import (
+    FAILURES_KEPT,
+    ExecutorRecord,
+    FailureRecord,
+    HostRecord,
+    JobRecord,
+    ProgressRecord,
+    Records,
+)
 
 DAY = 24 * 3600.0
 
@@ -60,7 +68,8 @@ def test_what_is_written_is_read_by_another_connection(records: Records, tmp_pat
     assert other.jobs() == other.jobs_of("x-0") == [job()]
     other.job_ended("x-0-M000", 5.0)
     other.jobs_released(["x-0-M000"], 6.0)
-    other.executor_closed("x-0", 7.0)
+    other.executor_closed("x-0", 8, 6.5)  # Another process, which had only looked on.
+    other.executor_closed("x-0", 7, 7.0)
     other.close()
     found = records.job("x-0-M000")
     assert found is not None
@@ -68,6 +77,39 @@ def test_what_is_written_is_read_by_another_connection(records: Records, tmp_pat
     closed = records.executor("x-0")
     assert closed is not None
     assert closed.closed_at == 7.0
+
+
+def failure(number: int, message: str = "no", key: str = "x-0-M000") -> FailureRecord:
+    return FailureRecord(job_key=key, number=number, host="h", error="ValueError", message=message)
+
+
+def test_failures_are_kept_by_number_and_bounded(records: Records) -> None:
+    records.calls_failed([failure(2), failure(0)])
+    records.calls_failed([failure(2, "again")])
+    assert records.failures_of("x-0-M000") == [failure(0), failure(2, "again")]
+    records.calls_failed(failure(number) for number in range(FAILURES_KEPT + 50))
+    records.calls_failed([failure(1, key="other")])
+    kept = records.failures_of("x-0-M000")
+    assert [each.number for each in kept] == list(range(FAILURES_KEPT))
+    assert kept[2].message == "no"
+    assert records.failures_of("other") == [failure(1, key="other")]
+
+
+def test_progress_is_what_was_noted_last(records: Records) -> None:
+    for done in (1, 2):
+        records.progressed(ProgressRecord(job_key="x-0-M000", done=done, failed=1, at=9.0))
+    assert records.progress() == {"x-0-M000": ProgressRecord(job_key="x-0-M000", done=2, failed=1, at=9.0)}
+
+
+def test_failures_and_progress_go_with_their_job(records: Records) -> None:
+    for key, created_at in (("x-0-M000", 0.0), ("x-0-M001", 39 * DAY)):
+        records.job_submitted(job(key, created_at=created_at))
+        records.calls_failed([failure(0, key=key)])
+        records.progressed(ProgressRecord(job_key=key, done=1, failed=1, at=9.0))
+    records.forget_old(40 * DAY)
+    assert records.failures_of("x-0-M000") == []
+    assert records.failures_of("x-0-M001") == [failure(0, key="x-0-M001")]
+    assert set(records.progress()) == {"x-0-M001"}
 
 
 def test_what_is_not_there(records: Records) -> None:
