@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from lithops.state.records import ExecutorRecord, JobRecord, Records
     from lithops.state.spool import SpooledJob
 
-_SHOWN = 5
 _attachments: dict[str, Attachment] = {}
 
 
@@ -126,38 +125,13 @@ def original_of(future: ResponseFuture) -> ResponseFuture:
 
 def find(job_id: str) -> list[JobRecord]:
     """The jobs that an id stands for, the oldest first. Raises JobUnknown."""
+    from lithops.state.lookup import unreleased
+
     records = _records()
     try:
-        found = _matching(records, job_id)
-        if not found:
-            raise JobUnknown(f"there is no job {job_id!r} in {_where()}; {_recent(records)}")
-        left = [record for record in found if record.released_at is None]
-        if not left:
-            raise JobUnknown(f"the results of job {found[0].job_key} were collected and are forgotten")
-        return left
+        return unreleased(records, job_id, _where())
     finally:
         records.close()
-
-
-def _matching(records: Records, job_id: str) -> list[JobRecord]:
-    parts = job_id.split("-")
-    if len(parts) >= 4:  # The id of a call of the job.
-        parts = parts[:3]
-    if len(parts) == 3:
-        job = records.job("-".join(parts))
-        return [job] if job else []
-    if len(parts) == 2:
-        return records.jobs_of(job_id)
-    found = [job for job in records.jobs() if job.job_id == job_id and job.released_at is None]
-    if len(found) > 1:
-        keys = ", ".join(job.job_key for job in found[:_SHOWN])
-        raise JobUnknown(f"{len(found)} jobs are called {job_id}: say which one, such as {keys}")
-    return found
-
-
-def _recent(records: Records) -> str:
-    left = [job.job_key for job in records.jobs() if job.released_at is None][:_SHOWN]
-    return f"the last ones are {', '.join(left)}" if left else "there is no job that could be continued"
 
 
 def _records() -> Records:

@@ -133,6 +133,8 @@ class Gathering:
         throw_except: bool,
         download_results: bool,
         known: Callable[[ResponseFuture], bool] = lambda future: False,
+        *,
+        cancels: bool = True,
     ) -> None:
         self._futures = futures
         target_of(return_when, 0)  # Say what is wrong with it before anything else.
@@ -140,6 +142,7 @@ class Gathering:
         self._throw = throw_except
         self._download = download_results
         self._known = known  # Whose failure the caller has been told already.
+        self._cancels = cancels  # Whether an interrupt ends the calls, too.
         self._waiter = Waiter(stop_on_failure=throw_except)
         self._watched: list[ResponseFuture] = []
 
@@ -151,8 +154,9 @@ class Gathering:
             self._watch(self._futures)
             self._loop(deadline, timeout, progress, clock)
         except KeyboardInterrupt:
-            count = cancel(self._watched)
-            logger.warning("interrupted: %d calls that had not ended are cancelled", count)
+            if self._cancels:
+                count = cancel(self._watched)
+                logger.warning("interrupted: %d calls that had not ended are cancelled", count)
             raise
         finally:
             self._waiter.leave(self._watched)

@@ -29,8 +29,15 @@ _CONFIG = (
     Entry("init", "lithops.cli.configuration:init", "Write a commented configuration to start from."),
 )
 _WORKER = (Entry("list", "lithops.cli.workers:list_workers", "List the hosts, and what they do."),)
+_JOB = (
+    Entry("list", "lithops.cli.jobs:list_of_jobs", "List the jobs of this machine, running or ended."),
+    Entry("show", "lithops.cli.jobs:show", "Show how far a job is, where it runs, and which calls failed."),
+    Entry("cancel", "lithops.cli.jobs:cancel", "End all calls of a job."),
+    Entry("attach", "lithops.cli.jobs:attach", "Wait for a job, and show how far it is."),
+)
 ROOT = (
     Entry("worker", "", "See the hosts.", _WORKER),
+    Entry("job", "", "See, follow and cancel jobs.", _JOB),
     Entry("config", "", "See, check and begin a configuration.", _CONFIG),
     Entry("completion", "lithops.cli.completion:completion", "Print the completion script of a shell."),
 )

@@ -13,7 +13,7 @@ from lithops.config.secrets import with_secrets
 from lithops.config.settings import Settings, resolve
 from lithops.dispatch import supply_of
 from lithops.errors import ConfigError, HostUnknown
-from lithops.state.records import HostRecord, Records
+from lithops.state.records import HostRecord, JobRecord, Records
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +82,13 @@ def settings_of(
 def machine_named(settings: Settings, name: str, executor_id: str) -> Optional[Machine]:
     """The host that is called so, of a configuration or of what an executor with it had."""
     return next(iter(supply_of(settings, executor_id).named([name])), None)
+
+
+def machines_of_job(records: Records, job: JobRecord, current: Mapping[str, Any]) -> list[Machine]:
+    """The hosts that may have calls of a job. Raises ConfigError."""
+    settings = settings_of(records, job.executor_id, current)
+    used = records.agents_of(job.executor_id)
+    return [] if settings is None else [machine for machine in machines_of(settings) if machine.name in used]
 
 
 def find_hosts(hosts: Sequence[KnownHost], names: Sequence[str]) -> list[KnownHost]:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Optional
 
-from lithops.dispatch.client import AgentClient
 from lithops.errors import HostError
+from lithops.inspection.agents import agent_of
 from lithops.inspection.hosts import KnownHost
 from lithops.inspection.parallel import ANSWER_TIMEOUT, ask_all
 
@@ -58,18 +58,12 @@ def workers_of(hosts: Sequence[KnownHost], timeout: float = ANSWER_TIMEOUT) -> l
 
 def look_at(host: KnownHost, pause: Callable[[float], None] = time.sleep) -> Worker:
     """What one host does. Raises HostError."""
-    link = host.machine.find()
-    if link is None:
-        return Worker(host=host.name, backend=host.backend, state="no agent")
-    client = AgentClient(link.opener, link.token, link.host)
-    try:
-        info = client.info()
-        before = client.status()
+    with agent_of(host.machine) as agent:
+        if agent is None:
+            return Worker(host=host.name, backend=host.backend, state="no agent")
+        info, before = agent.info(), agent.status()
         pause(_SAMPLE)
-        return worker(host, info, before, client.status())
-    finally:
-        client.close()
-        link.close()
+        return worker(host, info, before, agent.status())
 
 
 def worker(
