@@ -88,7 +88,7 @@ def machines_of_job(records: Records, job: JobRecord, current: Mapping[str, Any]
     """The hosts that may have calls of a job. Raises ConfigError."""
     settings = settings_of(records, job.executor_id, current)
     used = records.agents_of(job.executor_id)
-    return [] if settings is None else [machine for machine in machines_of(settings) if machine.name in used]
+    return [] if settings is None else list(supply_of(settings, job.executor_id).named(used))
 
 
 def find_hosts(hosts: Sequence[KnownHost], names: Sequence[str]) -> list[KnownHost]:
