@@ -6,11 +6,14 @@ import textwrap
 
 from lithops.config.docs import default_of
 from lithops.config.keys import Key, Section
-from lithops.config.names import LOCALHOST, STANDALONE
+from lithops.config.names import IBM_VPC, LOCALHOST, STANDALONE
 from lithops.config.schema import LITHOPS, SECTIONS
 
 _WIDTH = 100
 _EXAMPLES = {
+    IBM_VPC: "iam_api_key_file: ~/.lithops/ibm-api-key   # of mode 0600; or set IBMCLOUD_API_KEY\n"
+    "region: eu-de\n"
+    "instance_id: your own   # in the modes create and reuse: resource_group_id\n",
     "vm": "hosts:\n  - 192.0.2.10         # your own: address, user@address or user@address:port\n",
 }
 
@@ -26,8 +29,12 @@ def template(backend: str) -> str:
     if backend != LOCALHOST:
         parts.append(_section(SECTIONS[STANDALONE], leave_out=("backend",)))
     example = _EXAMPLES.get(backend, "")
-    parts.append(_section(SECTIONS[backend], live=example, leave_out=("hosts",) if example else ()))
+    parts.append(_section(SECTIONS[backend], live=example, leave_out=tuple(_keys(example))))
     return "\n".join(parts)
+
+
+def _keys(example: str) -> list[str]:
+    return [line.partition(":")[0] for line in example.splitlines() if not line.startswith(" ")]
 
 
 def _section(section: Section, *, live: str = "", leave_out: tuple[str, ...] = ()) -> str:

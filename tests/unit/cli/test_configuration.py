@@ -61,7 +61,7 @@ def test_show_is_a_table_that_is_not_cut(lithops: Lithops) -> None:
 
 
 BROKEN = [
-    ("lithops: {backend: vn}", "must be `localhost` or `vm`, not 'vn'"),
+    ("lithops: {backend: vn}", "must be `localhost` or `vm` or `ibm_vpc`, not 'vn'"),
     ("vm: {ssh_port: 0, ssh_prot: 1}\nlithops: {backend: vm}", "3 problems"),
     ("a: [", "conf.yaml: "),
 ]
