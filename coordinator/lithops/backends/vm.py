@@ -17,7 +17,7 @@ from lithops.ssh.connection import SshConnection
 from lithops.ssh.deadline import Deadline
 from lithops.ssh.http import SocketLike
 from lithops.ssh.local import local_login
-from lithops.ssh.target import HostKeyPolicy, resolve_target
+from lithops.ssh.target import HostKeyPolicy, SshTarget, resolve_target
 
 _OPEN_TIMEOUT = 60.0
 """Seconds for connecting, probing, sending the bundle and starting the agent on a host that is up."""
@@ -37,7 +37,7 @@ class VmMachine:
     def open(self) -> Link:
         """Connect over SSH, and make sure that the agent runs. Raises HostError."""
         deadline = Deadline.after(min(_OPEN_TIMEOUT, self._standalone.start_timeout))
-        connection = self._connect(deadline)
+        connection = self.connect(deadline)
         try:
             endpoint = ensure_agent(
                 connection,
@@ -56,7 +56,7 @@ class VmMachine:
     def find(self) -> Link | None:
         """Connect over SSH to the agent that runs there, if one does. Raises HostError."""
         deadline = Deadline.after(min(_OPEN_TIMEOUT, self._standalone.start_timeout))
-        connection = self._connect(deadline)
+        connection = self.connect(deadline)
         try:
             found = look(connection, host=self.name, deadline=deadline)
         except BaseException:
@@ -71,7 +71,7 @@ class VmMachine:
         """End the agent, and wait until it is gone. Raises HostError."""
         deadline = Deadline.after(END_TIMEOUT)
         ending = Ending(self.name, self._ending, deadline)
-        while not self._end_over(self._connect(deadline), ending, ask, deadline):
+        while not self._end_over(self.connect(deadline), ending, ask, deadline):
             pass
 
     def _end_over(
@@ -94,10 +94,15 @@ class VmMachine:
                 return self._ending == POWEROFF
         return True
 
-    def _connect(self, deadline: Deadline) -> SshConnection:
+    def connect(self, deadline: Deadline) -> SshConnection:
+        """A connection of one's own. Raises HostError."""
+        return SshConnection.connect(self.target(), deadline)
+
+    def target(self) -> SshTarget:
+        """Whom to connect to, and as whom. Raises HostError."""
         host = self._host
         policy: HostKeyPolicy = "accept-new" if self._vm.host_keys == "accept-new" else "strict"
-        target = resolve_target(
+        return resolve_target(
             host.address,
             login=local_login(),
             name=host.name,
@@ -110,7 +115,6 @@ class VmMachine:
             host_keys=policy,
             known_hosts=self._vm.known_hosts,
         )
-        return SshConnection.connect(target, deadline)
 
     def _options(self) -> list[str]:
         soft = self._standalone.soft

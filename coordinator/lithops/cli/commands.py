@@ -36,6 +36,7 @@ _JOB = (
     Entry("attach", "lithops.cli.jobs:attach", "Wait for a job, and show how far it is."),
 )
 ROOT = (
+    Entry("doctor", "lithops.cli.doctor:doctor", "Check each host, and say what to do."),
     Entry("worker", "", "See the hosts.", _WORKER),
     Entry("job", "", "See, follow and cancel jobs.", _JOB),
     Entry("config", "", "See, check and begin a configuration.", _CONFIG),
