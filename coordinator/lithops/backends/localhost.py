@@ -50,6 +50,10 @@ class LocalMachine:
         state = StateFile(Path(AGENT_HOME).expanduser()).read()
         return None if state is None else self._link(state)
 
+    def is_left(self) -> bool:
+        """Whether there is an agent, or anything that one has left."""
+        return _is_left(Path(AGENT_HOME).expanduser(), "")
+
     def dismantle(self, ask: Callable[[Link, str], None]) -> None:
         """End the agent, and wait until it is gone. Raises HostError."""
         how = self._standalone.ending(_NAME)

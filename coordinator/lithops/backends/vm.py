@@ -67,6 +67,13 @@ class VmMachine:
             return None
         return self._link(connection, found.agent)
 
+    def is_left(self) -> bool:
+        """Whether there is an agent, or anything that one has left. Raises HostError."""
+        deadline = Deadline.after(min(_OPEN_TIMEOUT, self._standalone.start_timeout))
+        with self.connect(deadline) as connection:
+            found = look(connection, host=self.name, deadline=deadline)
+        return found.left or found.agent is not None
+
     def dismantle(self, ask: Callable[[Link, str], None]) -> None:
         """End the agent, and wait until it is gone. Raises HostError."""
         deadline = Deadline.after(END_TIMEOUT)

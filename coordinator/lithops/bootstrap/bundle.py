@@ -237,8 +237,7 @@ def _forget_old(folder: Path) -> None:
 
 def cache_folder(wanted: Path | None = None) -> Path:
     """The folder of this package in the cache of the user, or a temporary one where that can't be written."""
-    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    folder = wanted or Path(root, "lithops-standalone")
+    folder = wanted or cache_path()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.access(folder, os.W_OK | os.X_OK):
@@ -247,6 +246,12 @@ def cache_folder(wanted: Path | None = None) -> Path:
         # A home that is read-only or full: a folder of our own for this process will do.
         pass
     return Path(tempfile.mkdtemp(prefix="lithops-standalone-"))
+
+
+def cache_path() -> Path:
+    """Where the folder of this package in the cache of the user is, or would be."""
+    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(root, "lithops-standalone")
 
 
 def _write(path: Path, data: bytes) -> None:

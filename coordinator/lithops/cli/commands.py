@@ -39,6 +39,8 @@ ROOT = (
     Entry("doctor", "lithops.cli.doctor:doctor", "Check each host, and say what to do."),
     Entry("worker", "", "See the hosts.", _WORKER),
     Entry("job", "", "See, follow and cancel jobs.", _JOB),
+    Entry("dismantle", "lithops.cli.ending:dismantle", "End hosts now."),
+    Entry("clean", "lithops.cli.ending:clean", "Remove what is left of agents and jobs."),
     Entry("config", "", "See, check and begin a configuration.", _CONFIG),
     Entry("completion", "lithops.cli.completion:completion", "Print the completion script of a shell."),
 )

@@ -11,10 +11,10 @@ from lithops.cli.exits import Failure, NothingThere
 from lithops.cli.invocation import Invocation, ListCommand
 from lithops.cli.output import Column, show_json, show_table, working
 from lithops.cli.wording import count
-from lithops.dispatch import machines_of
 from lithops.errors import HostUnknown
 from lithops.inspection.doctor import examine_all
 from lithops.inspection.findings import Check, Diagnosis
+from lithops.inspection.hosts import configured
 
 _MANY = 5
 
@@ -36,7 +36,7 @@ def doctor(invocation: Invocation, hosts: tuple[str, ...]) -> None:
       lithops doctor --json
     """
     settings = invocation.settings()
-    machines = machines_of(settings)
+    machines = configured(settings)
     unknown = [name for name in hosts if name not in {machine.name for machine in machines}]
     if unknown:
         raise HostUnknown(f"there is no host {unknown[0]!r} in the configuration")

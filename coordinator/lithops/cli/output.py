@@ -95,7 +95,12 @@ def confirm(plan: Sequence[str], question: str, *, yes: bool) -> None:
         click.echo(line, err=True)
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not can_be_asked():
         raise Failure("nobody can be asked here, so nothing was done: say -y to do it", USAGE)
     if not click.confirm(question, err=True):
         raise Failure("nothing was done")
+
+
+def can_be_asked() -> bool:
+    """Whether somebody is there who can answer."""
+    return sys.stdin.isatty()

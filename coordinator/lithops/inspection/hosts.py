@@ -43,12 +43,17 @@ def known_hosts(settings: Settings, records: Optional[Records]) -> list[KnownHos
             settings=settings,
             record=noted.pop((backend, machine.name), None),
         )
-        for machine in supply_of(settings, "").machines(0)
+        for machine in configured(settings)
     ]
     if records is not None:
         others = (_of_record(records, record, settings.config) for record in noted.values())
         found += [host for host in others if host is not None]
     return found
+
+
+def configured(settings: Settings) -> Sequence[Machine]:
+    """The hosts that a configuration has before any program uses it."""
+    return supply_of(settings, "").machines(0)
 
 
 def _of_record(records: Records, record: HostRecord, current: Mapping[str, Any]) -> Optional[KnownHost]:

@@ -7,7 +7,7 @@ import pytest
 from lithops.errors import HostUnknown
 from lithops.inspection.hosts import find_host, find_hosts, known_hosts
 from lithops.state.records import Records
-from tests.unit.inspection.conftest import Cluster, use
+from tests.unit.clusters import Cluster, use
 
 
 def names(cluster: Cluster, records: Records | None, *configured: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from typing import Any
 
 import pytest
 
@@ -15,24 +14,10 @@ from lithops.inspection.sweep import sweep
 from lithops.state.lookup import noted
 from lithops.state.records import FailureRecord, JobRecord, ProgressRecord, Records
 from lithops_agent import protocol
-from lithops_agent.protocol import JobSpec, Status
-from tests.unit.inspection.conftest import Cluster, use
+from lithops_agent.protocol import Status
+from tests.unit.clusters import Cluster, submit, use
 
 KEY = "x-0-M000"
-
-
-def submit(records: Records, key: str = KEY, calls: int = 4, at: float = 5.0) -> JobRecord:
-    executor_id, _, job_id = key.rpartition("-")
-    job = JobRecord(
-        job_key=key,
-        executor_id=executor_id,
-        job_id=job_id,
-        function_name="f",
-        total_calls=calls,
-        created_at=at,
-    )
-    records.job_submitted(job)
-    return job
 
 
 def progress(records: Records, done: int, failed: int) -> None:
@@ -91,19 +76,10 @@ def test_jobs_are_found_by_key_call_or_name(records: Records) -> None:
         noted(records, "M7", "here")
 
 
-def run(agent: Any, numbers: range) -> None:
-    """The agent has these calls of the job, which its program submitted."""
-    spec = JobSpec(job=KEY, session="x-0", function="ab" * 32, total=9, runtime="python3", function_name="f")
-    with agent.changed:
-        agent.specs[KEY] = spec
-        for number in numbers:
-            agent.calls[(KEY, number)] = b""
-        agent._begin()
-
-
 @pytest.fixture
 def job(cluster: Cluster, records: Records) -> JobRecord:
-    run(cluster.add("a", processes=1), range(3))
+    cluster.add("a", processes=1)
+    cluster.run("a", KEY, range(3))
     use(records, "a")
     return submit(records)
 

@@ -8,7 +8,7 @@ import pytest
 
 from lithops.inspection.hosts import KnownHost, known_hosts
 from lithops.inspection.workers import Worker, worker, workers_of
-from tests.unit.inspection.conftest import Cluster
+from tests.unit.clusters import Cluster
 
 INFO = {"version": "0.1.0", "python": "3.11.2", "processes": 4}
 USAGE = {"cpus": 4, "cpu_busy": 10.0, "cpu_total": 100.0, "memory": 8000, "memory_available": 6000}
