@@ -36,6 +36,8 @@ _JOB = (
     Entry("attach", "lithops.cli.jobs:attach", "Wait for a job, and show how far it is."),
 )
 ROOT = (
+    Entry("hello", "lithops.cli.trying:hello", "Run one function, and print what it returns."),
+    Entry("test", "lithops.cli.trying:test", "Run a checklist of functions."),
     Entry("doctor", "lithops.cli.doctor:doctor", "Check each host, and say what to do."),
     Entry("worker", "", "See the hosts.", _WORKER),
     Entry("job", "", "See, follow and cancel jobs.", _JOB),
