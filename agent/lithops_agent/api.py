@@ -54,6 +54,8 @@ def create_app(agent: Agent, token: str) -> Flask:
         protocol.DISMANTLE: lambda: _dismantle(agent),
         protocol.PLATFORM: lambda: agent.environments.platform(*_arguments(python=str)),
         protocol.ENVIRONMENT: lambda: _environment(agent),
+        protocol.RUNTIMES: agent.runtimes,
+        protocol.REMOVE: lambda: _remove(agent),
     }
     for endpoint in protocol.ENDPOINTS:
         app.add_url_rule(
@@ -303,6 +305,13 @@ def _environment(agent: Agent) -> dict[str, Any]:
     (wait,) = _arguments(wait=(int, float))
     wanted = read_wanted(request.get_json(force=True))
     return agent.environment(wanted, min(wait, _MAX_WAIT))
+
+
+def _remove(agent: Agent) -> dict[str, Any]:
+    kind, name = _arguments(kind=str, name=str)
+    if kind not in ("image", "environment") or not re.fullmatch(r"[\w.:/@-]+", name) or ".." in name:
+        raise ProtocolError(f"no {kind} can be called {name!r}")
+    return {"removed": agent.remove_runtime(kind, name)}
 
 
 def _prepare(agent: Agent) -> dict[str, Any]:

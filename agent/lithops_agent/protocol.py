@@ -96,6 +96,7 @@ class RuntimeFailure:
     ARCHITECTURE = "architecture"
     NO_PYTHON = "no-python"
     OTHER_PYTHON = "other-python"
+    IN_USE = "in-use"
     ENGINE = "engine"
     """Whatever else the engine refuses, in its own words."""
 
@@ -157,9 +158,14 @@ that it is for), ``wheels`` and ``uv`` (each ``file``, ``sha256``, ``size``, ``u
 host may fetch them) and ``wait`` (seconds). Answers the ``state``: ready (with ``python``), missing (the
 hashes to send as blobs, and ``why`` they could not be fetched), building (``progress``) or failed (``error``,
 ``kind``)."""
+RUNTIMES = Endpoint("GET", "/v1/inventory")
+"""What functions can run in: ``images`` (name, id, size, made_at) with ``engine`` ("" or why there are none
+to see), and ``environments`` (name, size, used_at, packages)."""
+REMOVE = Endpoint("POST", "/v1/inventory/remove")
+"""`{"kind": "image" or "environment", "name": name}`. Answers `{"removed": whether it was there}`."""
 ENDPOINTS = (
     INFO, SUBMIT, RESULTS, BODY, JOB, CANCEL, REVOKE, RELEASE, PREPARE, STATUS, DISMANTLE, PLATFORM,
-    ENVIRONMENT,
+    ENVIRONMENT, RUNTIMES, REMOVE,
 )  # fmt: skip
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _PAGE = 4 * 1024 * 1024
 _COLLECT_AFTER_HARD = 1.0
 """Seconds that an agent stays after its hard deadline at most, so that results can be collected."""
+_LIST_TIMEOUT = 5.0
+"""Seconds that the Docker engine has to list its images."""
 _LARGE = 0.3
 """Seconds for fetching large results, once their coordinators have heard of them."""
 _TO_END = 3.0
@@ -300,6 +302,26 @@ class Agent:
         finally:
             self._times.arrived(job)
             self._something.set()
+
+    def runtimes(self) -> dict[str, Any]:
+        """What functions can run in here, beside interpreters."""
+        from lithops_agent.runtimes.engine import Engine, EngineError
+        from lithops_agent.runtimes.inventory import images
+
+        found: list[dict[str, Any]] = []
+        trouble = ""
+        try:
+            found = images(Engine(timeout=_LIST_TIMEOUT))
+        except EngineError as exc:
+            trouble = str(exc)
+        return {"images": found, "engine": trouble, "environments": self.environments.listed()}
+
+    def remove_runtime(self, kind: str, name: str) -> bool:
+        """Remove an image or an environment; whether it was there. Raises RuntimeUnusable."""
+        from lithops_agent.runtimes.engine import Engine
+        from lithops_agent.runtimes.inventory import remove_image
+
+        return remove_image(Engine(), name) if kind == "image" else self.environments.remove(name)
 
     # -- what it is --
 

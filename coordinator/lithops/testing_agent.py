@@ -42,6 +42,7 @@ class FakeAgent:
         self.agent_id, self.token = agent_id, token
         self.boot_id = "boot"
         self.usage: dict[str, Any] = {}
+        self.inventory: dict[str, Any] = {"images": [], "engine": "", "environments": []}
         self.refusals: list[tuple[int, dict[str, Any]]] = []
         self.cuts: dict[str, list[str]] = {}
         self.log: list[tuple[str, Any]] = []
@@ -227,6 +228,15 @@ class FakeAgent:
         self._begin()
         return {}
 
+    def runtimes(self, asked: Any) -> dict[str, Any]:
+        return self.inventory
+
+    def remove(self, asked: dict[str, Any]) -> dict[str, Any]:
+        found = self.inventory[f"{asked['kind']}s"]
+        left = [each for each in found if each["name"] != asked["name"]]
+        self.inventory[f"{asked['kind']}s"] = left
+        return {"removed": len(left) < len(found)}
+
     def dismantle(self, asked: Any) -> dict[str, Any]:
         return {}
 
@@ -327,6 +337,8 @@ class _Handler(BaseHTTPRequestHandler):
             protocol.DISMANTLE.path: agent.dismantle,
             protocol.PLATFORM.path: agent.platform,
             protocol.ENVIRONMENT.path: agent.environment,
+            protocol.RUNTIMES.path: agent.runtimes,
+            protocol.REMOVE.path: agent.remove,
         }
         agent.log.append((path, asked))
         try:

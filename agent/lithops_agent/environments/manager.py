@@ -29,7 +29,7 @@ from lithops_agent.disk import is_disk_full
 from lithops_agent.environments.build import BuildFailed, build
 from lithops_agent.environments.request import Wanted, Wheel
 from lithops_agent.environments.store import Store
-from lithops_agent.protocol import ProtocolError
+from lithops_agent.protocol import ProtocolError, RuntimeFailure, RuntimeUnusable
 
 _TOGETHER = 8
 """Wheels that are fetched at the same time."""
@@ -125,6 +125,21 @@ class Environments:
             if running.state == "failed":
                 return {"state": "failed", "error": running.error, "kind": running.kind}
             return {"state": "ready", "python": self._store.python_of(wanted.name) or ""}
+
+    def listed(self) -> list[dict[str, Any]]:
+        """The environments that are here: see `Store.environments`."""
+        return self._store.environments()
+
+    def remove(self, name: str) -> bool:
+        """Remove an environment; whether it was there. Raises RuntimeUnusable when a job uses it."""
+        with self._changed:
+            folder = f"{self._store.folder_of(name)}/"
+            if name in self._builds or any(runtime.startswith(folder) for runtime in self._runtimes()):
+                raise RuntimeUnusable(RuntimeFailure.IN_USE, f"a job uses the environment {name}")
+            if self._store.python_of(name) is None:
+                return False
+            self._store.clear(name)
+            return True
 
     def tidy(self) -> None:
         """Have what has not been used for long removed, by a thread of its own; now and then."""

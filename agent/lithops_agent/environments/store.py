@@ -22,6 +22,7 @@ import uuid
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from lithops_agent.environments.keeping import Kept, to_remove
 from lithops_agent.environments.request import Wheel
@@ -66,6 +67,21 @@ class Store:
     def is_whole(self, name: str) -> None:
         """Note that an environment was built to its end."""
         (self.folder_of(name) / "ready").touch()
+
+    def environments(self) -> list[dict[str, Any]]:
+        """The whole ones: name, size in bytes, when it was used last, and the distributions in it."""
+        if not self._built.is_dir():
+            return []
+        return [
+            {
+                "name": path.name,
+                "size": _size(path),
+                "used_at": _used_at(path / "ready"),
+                "packages": _distributions(path),
+            }
+            for path in sorted(self._built.iterdir())
+            if (path / "ready").exists()
+        ]
 
     # -- wheels --
 
@@ -154,6 +170,11 @@ class Store:
             # Not whole any more first: a removal that is cut short leaves no environment that looks usable.
             Path(path, "ready").unlink(missing_ok=True)
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _distributions(environment: Path) -> list[str]:
+    found = environment.glob("lib/python3.*/site-packages/*.dist-info")
+    return sorted("==".join(path.name[: -len(".dist-info")].rsplit("-", 1)) for path in found)
 
 
 def _used_at(path: Path) -> float:

@@ -66,9 +66,13 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class Engine:
-    """The engine that listens on the Unix socket ``path``; by default the one that Docker's own tools use."""
+    """The engine that listens on the Unix socket ``path``; by default the one that Docker's own tools use.
 
-    def __init__(self, path: str | None = None) -> None:
+    ``timeout`` is how many seconds it may take for an answer.
+    """
+
+    def __init__(self, path: str | None = None, timeout: float = _TIMEOUT) -> None:
+        self._timeout = timeout
         given = os.environ.get("DOCKER_HOST", "")
         self._path = path or (given[len("unix://") :] if given.startswith("unix://") else _SOCKET)
 
@@ -78,7 +82,7 @@ class Engine:
 
     def ask(self, method: str, path: str, body: Any = None, *, query: Mapping[str, str] | None = None) -> Any:
         """One request, and the JSON of its answer (None: it has none). Raises `EngineError`."""
-        connection, response = self._send(method, path, query or {}, body, {}, _TIMEOUT)
+        connection, response = self._send(method, path, query or {}, body, {}, self._timeout)
         try:
             answer = response.read()
         except (OSError, http.client.HTTPException) as exc:

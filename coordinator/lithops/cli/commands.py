@@ -29,6 +29,12 @@ _CONFIG = (
     Entry("init", "lithops.cli.configuration:init", "Write a commented configuration to start from."),
 )
 _WORKER = (Entry("list", "lithops.cli.workers:list_workers", "List the hosts, and what they do."),)
+_RUNTIME = (
+    Entry("list", "lithops.cli.runtimes:list_runtimes", "List the images and environments on the hosts."),
+    Entry("pull", "lithops.cli.runtimes:pull", "Pull an image on each host, and try it."),
+    Entry("build", "lithops.cli.runtimes:build", "Build an image, or the environment, on each host."),
+    Entry("remove", "lithops.cli.runtimes:remove", "Remove an image or an environment from each host."),
+)
 _JOB = (
     Entry("list", "lithops.cli.jobs:list_of_jobs", "List the jobs of this machine, running or ended."),
     Entry("show", "lithops.cli.jobs:show", "Show how far a job is, where it runs, and which calls failed."),
@@ -41,6 +47,7 @@ ROOT = (
     Entry("doctor", "lithops.cli.doctor:doctor", "Check each host, and say what to do."),
     Entry("worker", "", "See the hosts.", _WORKER),
     Entry("job", "", "See, follow and cancel jobs.", _JOB),
+    Entry("runtime", "", "Images and environments on the hosts.", _RUNTIME),
     Entry("dismantle", "lithops.cli.ending:dismantle", "End hosts now."),
     Entry("clean", "lithops.cli.ending:clean", "Remove what is left of agents and jobs."),
     Entry("config", "", "See, check and begin a configuration.", _CONFIG),

@@ -126,4 +126,7 @@ def _fail(exc: Exception, invocation: Invocation) -> NoReturn:
 def _set_up_logs(invocation: Invocation) -> None:
     from lithops import logs
 
-    logs.set_up("DEBUG" if invocation.debug else "WARNING")
+    if invocation.debug:
+        logs.set_up("DEBUG")
+    else:
+        logs.set_up("WARNING", "%(message)s")

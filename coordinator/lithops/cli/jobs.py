@@ -226,7 +226,7 @@ def _follow(invocation: Invocation, records: Records, record: JobRecord) -> None
         raise JobUnknown(f"{_where()} has no record of the program of job {record.job_key}")
     # Results are only looked at: they stay on their hosts.
     config = {**settings.config, "lithops": {**settings.config["lithops"], "data_cleaner": False}}
-    fexec = FunctionExecutor(config=config, log_level="DEBUG" if invocation.debug else "WARNING")
+    fexec = FunctionExecutor(config=config)
     futures = fexec.attach(record.job_key)
     try:
         gathering = Gathering(futures, ALL_COMPLETED, False, False, cancels=False)

@@ -115,6 +115,6 @@ def _executor(invocation: Invocation) -> Iterator[FunctionExecutor]:
     """An executor of the configuration; Ctrl-C ends its calls."""
     from lithops.executors import FunctionExecutor
 
-    level = "DEBUG" if invocation.debug else "WARNING"
-    with FunctionExecutor(config=invocation.settings().config, log_level=level) as fexec:
+    # Messages are set up already, for people at a terminal.
+    with FunctionExecutor(config=dict(invocation.settings().config)) as fexec:
         yield fexec

@@ -35,8 +35,8 @@ def open_session(settings: Settings, executor_id: str) -> RemoteSession:
         lost_after=standalone.host_lost_timeout,
         keep_jobs=not settings.lithops.data_cleaner,
         workers=settings.lithops.workers,
-        environments=None if nested else _environments(settings),
-        image=_image(settings, nested=nested),
+        environments=None if nested else environments_of(settings),
+        image=image_of(settings, nested=nested),
     )
     if agent_home:
         from lithops.backends.localhost import SameHost
@@ -51,7 +51,7 @@ def open_session(settings: Settings, executor_id: str) -> RemoteSession:
     return RemoteSession(supply_of(settings, executor_id), executor_id, options, ledger)
 
 
-def _environments(settings: Settings) -> Environments | None:
+def environments_of(settings: Settings) -> Environments | None:
     """The environment that the configuration asks for, if it does. Raises ConfigError."""
     standalone = settings.standalone
     if not standalone.requirements:
@@ -64,7 +64,7 @@ def _environments(settings: Settings) -> Environments | None:
     return Environments(requirements, standalone.requirements_from, cache_folder())
 
 
-def _image(settings: Settings, *, nested: bool) -> ImageRuntime | None:
+def image_of(settings: Settings, *, nested: bool = False) -> ImageRuntime | None:
     """The image that calls run in. A function in a container calls others in the same one."""
     import json
     import os

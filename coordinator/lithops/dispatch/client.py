@@ -124,6 +124,14 @@ class AgentClient:
         self._connection.set_timeout(float(asked["wait"]) + _POLL_MARGIN)
         return self._json(protocol.PREPARE, asked)
 
+    def runtimes(self) -> dict[str, Any]:
+        """The images and environments there."""
+        return self._json(protocol.RUNTIMES)
+
+    def remove_runtime(self, kind: str, name: str) -> bool:
+        """Remove an image or an environment; whether it was there."""
+        return bool(self._json(protocol.REMOVE, {"kind": kind, "name": name})["removed"])
+
     def dismantle(self, ending: Optional[str] = None) -> None:
         """End the agent in this way, one of the ``ending`` of a JobSpec; None: as its last job said."""
         self._json(protocol.DISMANTLE, {"ending": ending})

@@ -35,6 +35,8 @@ MESSAGES = {
     protocol.PLATFORM: "platform",
     protocol.ENVIRONMENT: "environment",
     protocol.PREPARE: "prepare",
+    protocol.RUNTIMES: "runtimes",
+    protocol.REMOVE: "remove",
 }
 BINARY = {protocol.RESULTS, protocol.BODY}
 
@@ -55,7 +57,11 @@ def mute_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 @pytest.mark.parametrize("endpoint", MESSAGES, ids=MESSAGES.get)
 def test_every_control_message_is_answered_as_ever(
-    lonely: Station, tmp_path: Path, endpoint: Endpoint, mute_engine: None
+    lonely: Station,
+    tmp_path: Path,
+    endpoint: Endpoint,
+    mute_engine: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The fixed request is understood, and the answer has the keys and types of the fixed answer."""
     fixed = messages.message(MESSAGES[endpoint])
@@ -67,6 +73,8 @@ def test_every_control_message_is_answered_as_ever(
         assert lonely.submit(frames).status_code == 200
         within(10, lambda: len(lonely.agent.pool.snapshot()[1]) == 2)
         request = fixed.get("request")
+        if endpoint == protocol.RUNTIMES:
+            monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
         if endpoint == protocol.PLATFORM:
             request = {"python": sys.executable}
         answer = lonely.answer(endpoint, data=json.dumps(request) if request is not None else None)

@@ -225,8 +225,9 @@ def test_what_can_not_be_removed_is_told(lithops: Lithops, cluster: Cluster) -> 
 # ---- bad input ------------------------------------------------------------------------------------------
 
 COMMANDS = [
-    ("worker", "list"), ("doctor",), ("dismantle", "a", "-y"), ("clean", "-y"), ("config", "show"),
-    ("config", "validate"),
+    ("hello",), ("test",), ("doctor",), ("config", "show"), ("config", "validate"),
+    ("runtime", "list"), ("runtime", "pull", "a/b:c"), ("runtime", "build"), ("runtime", "remove", "a/b:c"),
+    ("worker", "list"), ("dismantle", "a", "-y"), ("clean", "-y"),
 ]  # fmt: skip
 
 
