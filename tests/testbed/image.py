@@ -16,6 +16,7 @@ from .machine import TestbedUnavailable, debian_mirror, require
 
 CACHE = Path("/var/cache/lithops-testbed")
 PROVISION = Path(__file__).with_name("provision.sh")
+PROVISION_CLOUD = Path(__file__).with_name("provision-cloud.sh")
 BUILD_TIMEOUT = 1200
 _HOST_PACKAGES = (
     "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,"
@@ -30,11 +31,13 @@ class Image:
     name: str
     release: str
     packages: str = _HOST_PACKAGES
+    scripts: tuple[Path, ...] = (PROVISION,)
+    """Run inside the tree, one after the other."""
 
     @property
     def path(self) -> Path:
         """The folder of the finished image; another recipe has another folder."""
-        recipe = "\n".join([self.release, self.packages, PROVISION.read_text()])
+        recipe = "\n".join([self.release, self.packages, *(path.read_text() for path in self.scripts)])
         return CACHE / f"{self.name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
@@ -48,6 +51,13 @@ IMAGES = {
             name="engine",
             release="bookworm",
             packages=f"{_HOST_PACKAGES},docker.io,docker-registry,ca-certificates",
+        ),
+        Image(
+            name="cloud",
+            release="bookworm",
+            # debootstrap finds no package by what it provides, as cloud-init's needs name the last one.
+            packages=f"{_HOST_PACKAGES},cloud-init,python3-cffi-backend",
+            scripts=(PROVISION, PROVISION_CLOUD),
         ),
         Image(
             name="newcomer",
@@ -106,7 +116,8 @@ def _build(image: Image, progress: Callable[[str], None]) -> None:
         timeout=BUILD_TIMEOUT, env=env,
     )  # fmt: skip
     progress(f"{image.name}: provisioning")
-    run("chroot", str(partial), "/bin/sh", input=PROVISION.read_text(), timeout=120, env=env)
+    for script in image.scripts:
+        run("chroot", str(partial), "/bin/sh", input=script.read_text(), timeout=120, env=env)
     partial.rename(image.path)
 
 
