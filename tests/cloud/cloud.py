@@ -64,8 +64,8 @@ class Cloud:
         self.faults.release()
         self._ticker.join()
         self._server.close()
-        if self.faults.bugs and error is None:
-            raise AssertionError("the fake cloud has failed") from self.faults.bugs[0]
+        if self.state.bugs and error is None:
+            raise AssertionError("the fake cloud has failed") from self.state.bugs[0]
 
     # How to reach it.
 

@@ -84,8 +84,6 @@ class Faults:
     begun: list[tuple[str, str]] = field(default_factory=list)
     """Method and path of each request that has arrived, whether it is answered yet or not."""
     hanging: int = 0
-    bugs: list[Exception] = field(default_factory=list)
-    """Where the fake itself has failed."""
 
     def inject(self, method: str, pattern: str, fault: Fault | int, times: int = 1, *, skip: int = 0) -> None:
         """Let the next ``times`` requests whose whole path fits go wrong, after ``skip`` that do not.

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.testbed import Testbed
+
+from .bed import HostedCloud
 from .cloud import Cloud
 
 
@@ -13,4 +16,11 @@ from .cloud import Cloud
 def cloud() -> Iterator[Cloud]:
     """An empty region whose instances are simulated."""
     with Cloud() as made:
+        yield made
+
+
+@pytest.fixture
+def hosted_cloud(bed: Testbed) -> Iterator[HostedCloud]:
+    """An empty region whose instances are hosts of the bed."""
+    with HostedCloud(bed) as made:
         yield made

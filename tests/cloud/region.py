@@ -120,6 +120,8 @@ class Region:
         """Gives a public address that nobody has."""
         self.fates: list[str] = []
         """What becomes of the next instances, in turn: '' (all is well), 'failed', 'stuck' or 'no_sshd'."""
+        self.bugs: list[Exception] = []
+        """Where the fake itself has failed."""
         self._count = 0
 
     # What all operations use.

@@ -78,7 +78,7 @@ class _Door:
             raise
         except Exception as exc:
             # A bug of the fake must not pass for a fault of the service.
-            self.faults.bugs.append(exc)
+            self.region.bugs.append(exc)
             raise
         self.faults.end(method, path, response.status_code)
         return response

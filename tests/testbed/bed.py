@@ -45,7 +45,8 @@ class Testbed:
     def __init__(self) -> None:
         self._hosts: dict[str, Host] = {}
         self._next_number = 2
-        self._lock = threading.Lock()
+        self._given_back: list[int] = []
+        self._lock = threading.RLock()
         self._hidden: Bridge | None = None
         self._listeners: list[socket.socket] = []
 
@@ -101,7 +102,7 @@ class Testbed:
             if name in self._hosts:
                 raise ValueError(f"there is a host {name!r} already")
             namespace = Namespace(f"{self.bridge.name}-{name}")
-            namespace.add_leg(self._bridge_for(reach_via), self._number())
+            namespace.add_leg(self._bridge_for(reach_via), self.number())
             folder = self.folder / name
             folder.mkdir()
             hardware = Hardware(
@@ -121,9 +122,18 @@ class Testbed:
                 list(pool.map(Host.start, made))
         return made
 
-    def _number(self) -> int:
-        self._next_number += 1
-        return self._next_number - 1
+    def number(self) -> int:
+        """A number for a leg, which nobody else has."""
+        with self._lock:
+            if self._given_back:
+                return self._given_back.pop()
+            self._next_number += 1
+            return self._next_number - 1
+
+    def give_back(self, number: int) -> None:
+        """Nobody has this number any more."""
+        with self._lock:
+            self._given_back.append(number)
 
     def _bridge_for(self, reach_via: str | None) -> Bridge:
         """The bridge of a new host; the host that it is reached through gets a leg on it."""
@@ -132,7 +142,7 @@ class Testbed:
         self._hidden = self._hidden or make_hidden_bridge(self.bridge)
         jump = self._hosts[reach_via].hardware.namespace
         if not any(leg.bridge == self._hidden for leg in jump.legs):
-            jump.add_leg(self._hidden, self._number())
+            jump.add_leg(self._hidden, self.number())
         return self._hidden
 
     def remove(self, host: Host) -> None:

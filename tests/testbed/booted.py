@@ -50,8 +50,12 @@ class BootedHost:
         self._power = threading.Lock()
         self._cut = False
         self._keys = hardware.folder / "host_keys"
-        self.credentials.pin(self.address, make_host_keys(self._keys))
+        self.make_identity()
         self.disk_is_pristine()
+
+    def make_identity(self) -> None:
+        """Make the host's keys, and let the bed know them."""
+        self.credentials.pin(self.address, make_host_keys(self._keys))
 
     # What is on the disk before the first boot.
 
@@ -63,6 +67,10 @@ class BootedHost:
         disk.hold("/etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
         disk.hold("/etc/hostname").write_text(f"{self.name}\n")
         disk.hold("/etc/hosts").write_text(f"127.0.0.1 localhost\n{self.address} {self.name}\n")
+        self.let_users_in(disk)
+
+    def let_users_in(self, disk: Disk) -> None:
+        """Write what logins need to a pristine disk."""
         disk.hold("/etc/ssh/testbed_keys").write_text(self.credentials.authorized_keys())
         for path in self._keys.iterdir():
             shutil.copy2(path, disk.hold("/etc/ssh"))
@@ -101,13 +109,21 @@ class BootedHost:
 
     def _boot(self) -> None:
         hardware = self.hardware
-        hardware.namespace.create()
+        self.lay_network()
         self._boots += 1
         self._container = Container(
             name=hardware.namespace.name, hostname=self.name, root=hardware.disk.root,
             network=hardware.namespace.path, cgroup=hardware.cgroup, options=self._options(),
             cpus=hardware.cpus, log=hardware.folder / "console.log", engine=hardware.engine,
         )  # fmt: skip
+
+    def lay_network(self) -> None:
+        """Make the host's network anew; it is about to boot."""
+        self.hardware.namespace.create()
+
+    def went_off(self) -> None:
+        """The host has ended by itself, or its power was cut."""
+        self.hardware.namespace.silence()
 
     def _options(self) -> list[str]:
         """What systemd-nspawn mounts, and allows, beside the disk."""
@@ -127,7 +143,7 @@ class BootedHost:
                 if self._cut:
                     break
                 self._boot()
-        self.hardware.namespace.silence()
+        self.went_off()
 
     def wait_until_up(self, timeout: float = BOOT_TIMEOUT) -> None:
         """Wait until sshd says who it is.

@@ -7,15 +7,18 @@ import os
 import random
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from .commands import run
 from .machine import TestbedUnavailable
 
 NETNS_FOLDER = Path("/run/netns")
 _CLONE_NEWNET = 0x40000000
-_RANGES = ("10.213.0.0/16", "10.214.0.0/16")
+_RANGES = ("10.213.0.0/16", "10.214.0.0/16", "10.240.0.0/16")
+"""Of beds, of their hidden hosts, and of the private networks in the fake cloud."""
 _LAST_RESORT = "4294967295"
 
 
@@ -75,12 +78,34 @@ def make_hidden_bridge(bridge: Bridge) -> Bridge:
     return hidden
 
 
+def make_private_bridge(bridge: Bridge, number: int) -> Bridge:
+    """Make a bridge for any addresses, which are private to it: other bridges may have the same."""
+    private = Bridge(name=f"{bridge.name}v{number}", prefix="", gateway=None)
+    _ip(f"link add {private.name} type bridge")
+    # This machine is on the bridge without an address; still it would answer for those it has elsewhere.
+    Path(f"/proc/sys/net/ipv4/conf/{private.name}/arp_ignore").write_text("8")
+    _ip(f"link set {private.name} up")
+    return private
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a leg stands on its bridge; with ``all_here``, it looks for all other networks on it, too."""
+
+    address: str
+    length: int = 24
+    all_here: bool = False
+
+
 class Leg:
     """One end of a cable in a host's network namespace, the other end on a bridge."""
 
-    def __init__(self, namespace: Namespace, bridge: Bridge, number: int, device: str) -> None:
+    def __init__(
+        self, namespace: Namespace, bridge: Bridge, number: int, device: str, place: Place | None = None
+    ) -> None:
         self.bridge = bridge
-        self.address = bridge.address(number)
+        self._place = place or Place(address=bridge.address(number))
+        self.address = self._place.address
         self.device = device
         self._namespace = namespace
         self._port = f"{bridge.name}p{number}"
@@ -95,7 +120,9 @@ class Leg:
             f"netns {self._namespace.name}\n"
             f"link set {self._port} master {self.bridge.name} up\n"
         )
-        lines = f"addr add {self.address}/24 dev {self.device}\nlink set {self.device} up\n"
+        lines = f"addr add {self.address}/{self._place.length} dev {self.device}\nlink set {self.device} up\n"
+        if self._place.all_here:
+            lines += f"route add default dev {self.device}\n"
         _ip(lines, namespace=self._namespace.name)
 
     def unplug(self) -> None:
@@ -119,13 +146,20 @@ class Namespace:
         self.path = NETNS_FOLDER / name
         self.legs: list[Leg] = []
 
-    def add_leg(self, bridge: Bridge, number: int) -> Leg:
+    def add_leg(self, bridge: Bridge, number: int, place: Place | None = None) -> Leg:
         """Plan another leg; it is plugged at once when the namespace exists."""
-        leg = Leg(self, bridge, number, f"host{len(self.legs)}")
+        used = {leg.device for leg in self.legs}
+        device = next(name for name in (f"host{n}" for n in range(16)) if name not in used)
+        leg = Leg(self, bridge, number, device, place)
         self.legs.append(leg)
         if self.path.exists():
             leg.plug()
         return leg
+
+    def remove_leg(self, leg: Leg) -> None:
+        """Take a leg away for good."""
+        leg.unplug()
+        self.legs.remove(leg)
 
     def create(self) -> None:
         """Make the namespace anew, with its legs plugged in."""
@@ -147,28 +181,38 @@ class Namespace:
             run("ip", "netns", "delete", self.name, check=False)
 
 
-def connect(address: str, port: int, timeout: float, namespace: Path | None = None) -> socket.socket:
-    """Connect from this machine, or from inside the network namespace at ``namespace``."""
-    if namespace is None:
-        return socket.create_connection((address, port), timeout=timeout)
-    answer: list[socket.socket | OSError] = []
+Answer = TypeVar("Answer")
 
-    def enter_and_connect() -> None:
+
+def inside(namespace: Path, act: Callable[[], Answer]) -> Answer:
+    """Do something in the network namespace at this path, such as opening a socket."""
+    outcome: list[Answer | OSError] = []
+
+    def enter_and_act() -> None:
         # A namespace belongs to a thread; this one ends with it.
         try:
             with namespace.open() as handle:
                 if ctypes.CDLL(None, use_errno=True).setns(handle.fileno(), _CLONE_NEWNET) != 0:
                     raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-            answer.append(socket.create_connection((address, port), timeout=timeout))
+            outcome.append(act())
         except OSError as exc:
-            answer.append(exc)
+            outcome.append(exc)
 
-    thread = threading.Thread(target=enter_and_connect)
+    thread = threading.Thread(target=enter_and_act)
     thread.start()
     thread.join()
-    if isinstance(answer[0], OSError):
-        raise answer[0]
-    return answer[0]
+    if isinstance(outcome[0], OSError):
+        raise outcome[0]
+    return outcome[0]
+
+
+def connect(address: str, port: int, timeout: float, namespace: Path | None = None) -> socket.socket:
+    """Connect from this machine, or from inside the network namespace at ``namespace``."""
+
+    def act() -> socket.socket:
+        return socket.create_connection((address, port), timeout=timeout)
+
+    return act() if namespace is None else inside(namespace, act)
 
 
 def remove_everything_named(bridge: str) -> None:
@@ -176,7 +220,8 @@ def remove_everything_named(bridge: str) -> None:
     if NETNS_FOLDER.is_dir():
         for path in NETNS_FOLDER.glob(f"{bridge}-*"):
             run("ip", "netns", "delete", path.name, check=False)
-    for name in (bridge, f"{bridge}x"):
+    private = [path.name for path in Path("/sys/class/net").glob(f"{bridge}v*") if "p" not in path.name]
+    for name in (bridge, f"{bridge}x", *private):
         run("ip", "link", "delete", name, check=False)
 
 

@@ -12,6 +12,10 @@ echo 'UseDNS no' >/etc/ssh/sshd_config.d/50-testbed.conf
 cat >/etc/cloud/cloud.cfg.d/90-testbed.cfg <<'END'
 datasource_list: [NoCloud]
 network: {config: disabled}
+locale: C.UTF-8
+growpart: {mode: "off"}
+resize_rootfs: false
+apt: {preserve_sources_list: true}
 system_info:
   default_user:
     name: ubuntu
@@ -21,4 +25,3 @@ system_info:
     sudo: ["ALL=(ALL) NOPASSWD:ALL"]
     shell: /bin/bash
 END
-python3 -m compileall -q /usr/lib/python3/dist-packages/cloudinit /usr/lib/python3/dist-packages/jinja2 || true
