@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import signal
 import sys
@@ -59,24 +60,27 @@ def _build(options: argparse.Namespace) -> int:
 
 def _up(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with Testbed() as bed:
-        begun = time.monotonic()
-        hosts = bed.hosts([f"host{number}" for number in range(1, options.n + 1)], release=options.release)
-        print(f"{len(hosts)} up after {time.monotonic() - begun:.2f} s; logins: user, user2, admin, root")
-        for host in hosts:
-            known = f"-o UserKnownHostsFile={bed.known_hosts}"
-            print(f"ssh -i {host.key_filename} {known} {host.user}@{host.address}")
-        print(f"password of user, user2 and admin: {hosts[0].password}")
-        config = hosts[0].lithops_config() if len(hosts) == 1 else bed.lithops_config(hosts)
-        print(json.dumps(config, indent=2), flush=True)
-        try:
-            if options.until_eof:
-                sys.stdin.read()
-            else:
-                signal.pause()
-        except KeyboardInterrupt:
-            print("ending")
+    # Ctrl-C may come as soon as the first line is read.
+    with contextlib.suppress(KeyboardInterrupt), Testbed() as bed:
+        _show(bed, options)
+        if options.until_eof:
+            sys.stdin.read()
+        else:
+            signal.pause()
     return 0
+
+
+def _show(bed: Testbed, options: argparse.Namespace) -> None:
+    """Boot the hosts, and say how they are reached."""
+    begun = time.monotonic()
+    hosts = bed.hosts([f"host{number}" for number in range(1, options.n + 1)], release=options.release)
+    print(f"{len(hosts)} up after {time.monotonic() - begun:.2f} s; logins: user, user2, admin, root")
+    for host in hosts:
+        known = f"-o UserKnownHostsFile={bed.known_hosts}"
+        print(f"ssh -i {host.key_filename} {known} {host.user}@{host.address}")
+    print(f"password of user, user2 and admin: {hosts[0].password}")
+    config = hosts[0].lithops_config() if len(hosts) == 1 else bed.lithops_config(hosts)
+    print(json.dumps(config, indent=2), flush=True)
 
 
 def _clean(options: argparse.Namespace) -> int:

@@ -110,12 +110,13 @@ class BootedHost:
     def _boot(self) -> None:
         hardware = self.hardware
         self.lay_network()
-        self._boots += 1
         self._container = Container(
             name=hardware.namespace.name, hostname=self.name, root=hardware.disk.root,
             network=hardware.namespace.path, cgroup=hardware.cgroup, options=self._options(),
             cpus=hardware.cpus, log=hardware.folder / "console.log", engine=hardware.engine,
         )  # fmt: skip
+        # Counted last: who waits for the next boot looks at its container.
+        self._boots += 1
 
     def lay_network(self) -> None:
         """Make the host's network anew; it is about to boot."""
