@@ -66,7 +66,7 @@ def ready(host: Host, tmp_path: Path, user: str = "admin", **variables: object) 
 
 def bundles(host: Host, place: str = PLACE) -> set[str]:
     names = host.run(f"ls {place}").stdout.split()
-    return {name for name in names if not name.endswith("-worker.zip")}
+    return {name for name in names if name.endswith(".zip") and not name.endswith("-worker.zip")}
 
 
 def exists(host: Host, path: str) -> bool:

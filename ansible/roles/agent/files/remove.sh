@@ -26,6 +26,16 @@ end_agent() {
     fi
 }
 
+# Nobody starts it again.
+if [ "$(id -u)" = 0 ] && [ -e /etc/systemd/system/lithops-prepared@.service ]; then
+    for unit in /etc/systemd/system/multi-user.target.wants/lithops-prepared@*.service; do
+        systemctl disable --now --quiet "${unit##*/}"
+    done
+    rm -f /etc/systemd/system/lithops-prepared@.service
+    systemctl daemon-reload
+    echo "removed: lithops-prepared@.service"
+fi
+
 getent passwd | while IFS=: read -r user _ uid _ _ home _; do
     if [ "$user" = "$login" ]; then
         end_agent "$user" "$home"
