@@ -18,6 +18,13 @@ Complete = Callable[["Wheel | Source", HostPlatform], Wheel]
 """Gives a wheel whose hash is known, made of a source where there is none. Raises EnvironmentFailed."""
 _NO_WHEELS = "no usable wheels"
 _UNSOLVED = "No solution found"
+_UNREACHABLE = ("error sending request", "network was disabled")
+_NO_INDEX = (
+    "standalone.requirements: this machine reaches no package index, and it is the one that chooses the "
+    "versions, also where hosts fetch the packages (requirements_from: host). Name an index that it reaches "
+    "(UV_DEFAULT_INDEX, or HTTPS_PROXY for the way there), or a folder of wheels (UV_FIND_LINKS with "
+    "UV_NO_INDEX=1): {text}"
+)
 _AT_A_TIME = 8
 
 
@@ -57,6 +64,8 @@ class Resolver:
             return self._compile(arguments, platform, stdin, folder)
         except uv.UvFailed as exc:
             text = str(exc)
+        if any(words in text for words in _UNREACHABLE):
+            raise EnvironmentFailed(_NO_INDEX.format(text=text), phase="environment")
         if _UNSOLVED not in text:
             raise EnvironmentFailed(
                 f"standalone.requirements could not be resolved on this machine: {text}", phase="environment"

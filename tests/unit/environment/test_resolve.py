@@ -73,6 +73,24 @@ def test_without_wheels_a_source_will_do(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [folder for folder, _ in lock.folders] == ["/src/mine"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "error: Request failed after 3 retries\n  cause: error sending request for url (http://index/six/)",
+        "error: No solution found\nhint: Packages were unavailable because the network was disabled.",
+    ],
+)
+def test_without_an_index_it_says_which_machine_needs_one(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    def answer(arguments: Sequence[str], stdin: str) -> str:
+        raise uv.UvFailed(text)
+
+    made, _ = resolver(monkeypatch, answer)
+    with pytest.raises(EnvironmentFailed, match="this machine reaches no package index") as raised:
+        made.lock(read_requirements(["six"]), platform())
+    assert not isinstance(raised.value, RequirementsUnavailable)
+    assert text in str(raised.value)
+
+
 def test_what_comes_from_version_control_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     made, _ = resolver(monkeypatch, lambda arguments, stdin: PYLOCK)
     with pytest.raises(RequirementsUnavailable, match="git: it comes from version control"):
