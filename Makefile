@@ -6,6 +6,8 @@ STAMP := $(VENV)/.ready
 DEMO ?=
 # Arguments of the faults: names of scenarios, or FAULTS="--seed 7".
 FAULTS ?=
+# How many files of tests run at the same time; most of the time they wait for hosts.
+TESTS_AT_ONCE ?= 2
 
 .PHONY: help demo test faults check bench docs testbed clean
 
@@ -29,7 +31,7 @@ demo: testbed
 	@$(BIN)/python examples/mandelbrot.py $(DEMO)
 
 test: testbed
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile
 
 faults: testbed
 	@$(BIN)/python -m tests.faults $(FAULTS)

@@ -95,8 +95,8 @@ def test_everything_that_is_wrong_is_told_before_any_connection(folder: Path, ho
 
 
 def test_a_backend_that_is_reserved(folder: Path, home: Path) -> None:
-    (folder / ".lithops_config").write_text("lithops: {backend: ibm_vpc}\n")
+    (folder / ".lithops_config").write_text("lithops: {backend: aws_ec2}\n")
     done = run_script(HELLO, folder, home)
     assert done.returncode == 1
     assert "not supported yet: " in done.stderr
-    assert "ibm_vpc" in done.stderr
+    assert "aws_ec2" in done.stderr
