@@ -26,6 +26,7 @@ class HostedCloud(Cloud):
     def __enter__(self) -> HostedCloud:
         self._rack = Rack(self._bed, self.state, self.app, self._instances.powered_off)
         self.state.hypervisor = self._rack
+        self.state.seen_as = self.client_address
         super().__enter__()
         return self
 

@@ -123,6 +123,23 @@ class Cloud:
         """Make a trusted profile that may do this."""
         return self.iam.add_profile(name, may)
 
+    def config(self, exec_mode: str = "create", **sections: dict[str, Any]) -> dict[str, Any]:
+        """A configuration that runs functions here; what ``sections`` say wins."""
+        config: dict[str, Any] = {
+            "lithops": {"backend": "ibm_vpc"},
+            "standalone": {"exec_mode": exec_mode},
+            "ibm": {
+                "iam_api_key": self.api_key, "region": self.region,
+                "resource_group_id": self.resource_group_id,
+            },
+            "ibm_vpc": {
+                "endpoint": self.vpc_endpoint, "iam_endpoint": self.iam_endpoint, "image_id": self.image_id,
+            },
+        }  # fmt: skip
+        for name, section in sections.items():
+            config[name] = {**config.get(name, {}), **section}
+        return config
+
     def client(self) -> Any:
         """The SDK's client, with the account's key."""
         from ibm_cloud_sdk_core.authenticators import IAMAuthenticator

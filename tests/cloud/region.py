@@ -120,6 +120,8 @@ class Region:
         """Gives a public address that nobody has."""
         self.fates: list[str] = []
         """What becomes of the next instances, in turn: '' (all is well), 'failed', 'stuck' or 'no_sshd'."""
+        self.seen_as: str | None = None
+        """The address that clients have when they come to instances; the one that they ask from otherwise."""
         self.bugs: list[Exception] = []
         """Where the fake itself has failed."""
         self._count = 0

@@ -31,6 +31,7 @@ def make_app(region: Region, faults: Faults) -> flask.Flask:
             f"/v1{rule}", name, door.view(operation), methods=[method], provide_automatic_options=False
         )
     app.add_url_rule("/identity/token", "token", lambda: door.token(region.iam), methods=["POST"])
+    app.add_url_rule("/cdn-cgi/trace", "trace", lambda: _trace(region.seen_as or flask.request.remote_addr))
     app.register_error_handler(404, lambda exc: door.unknown())
     app.register_error_handler(405, lambda exc: door.unknown())
     return app
@@ -103,6 +104,11 @@ class _Door:
         with self.region.lock:
             self.region.settle()
             return _response(*operation(request, **ids))
+
+
+def _trace(address: str | None) -> flask.Response:
+    """What the network in front of the service tells everybody: who asks."""
+    return flask.Response(f"fl=1f1\nh={flask.request.host}\nip={address}\n", mimetype="text/plain")
 
 
 def _checked_version(args: Any) -> str:
