@@ -27,6 +27,13 @@
     │   │   ├── ImageNotFound                       there is no such image
     │   │   ├── ImageArchitectureError              it is for other machines
     │   │   └── ImagePythonError                    it has no Python, or another one
+    │   ├── CloudError                          the cloud did not do what it was asked; knows its reason
+    │   │   ├── CloudUnreachable (ConnectionError)  its API does not answer
+    │   │   ├── CloudUnauthorized                   the API key is wrong, or may not do this
+    │   │   ├── CloudQuotaExceeded                  the account may have no more of these
+    │   │   ├── CloudCapacityExceeded               the zone has no room for more
+    │   │   ├── CloudNotFound                       what is named is not there
+    │   │   └── InstanceFailed                      a machine was created and did not come up
     │   ├── AgentError                          the agent answered with an error
     │   │   └── AgentBusy                       another version of it is at work there
     │   └── HostLost                            it was there and is gone
@@ -45,6 +52,8 @@
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class LithopsError(Exception):
@@ -71,7 +80,8 @@ class HostError(LithopsError):
     """A host can't be used.
 
     ``host`` is its name in the configuration, ``phase`` one of connect, authenticate, probe,
-    upload, start, environment, submit, collect, and ``retryable`` tells whether trying again can help.
+    upload, start, environment, submit, collect, create, dismantle, and ``retryable`` tells whether trying
+    again can help.
     """
 
     retryable = False
@@ -167,6 +177,72 @@ class ImageArchitectureError(ImageError):
 
 class ImagePythonError(ImageError):
     """The image has no Python, or not the version that the function needs."""
+
+
+class CloudError(HostError):
+    """The API of the cloud did not do what it was asked.
+
+    ``operation`` says what that was, ``status`` and ``code`` are those of the answer (0 and "" without one).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        host: str = "",
+        phase: str = "create",
+        operation: str = "",
+        status: int = 0,
+        code: str = "",
+    ) -> None:
+        super().__init__(message, host=host, phase=phase)
+        self.operation = operation
+        self.status = status
+        self.code = code
+
+    def on(self, host: str) -> CloudError:
+        """The same about a host."""
+        error = type(self)(self.args[0], **{**self._who(), "host": host})
+        error.__cause__ = self.__cause__
+        return error
+
+    def _who(self) -> dict[str, Any]:
+        return {
+            "host": self.host,
+            "phase": self.phase,
+            "operation": self.operation,
+            "status": self.status,
+            "code": self.code,
+        }
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.args[0], self._who())
+
+
+class CloudUnreachable(CloudError, ConnectionError):
+    """The API of the cloud did not answer, or only with errors of its own."""
+
+    retryable = True
+
+
+class CloudUnauthorized(CloudError):
+    """The API key is not valid, or may not do this."""
+
+
+class CloudQuotaExceeded(CloudError):
+    """The account may have no more of these."""
+
+
+class CloudCapacityExceeded(CloudError):
+    """The zone has no room for more machines of this profile at the moment."""
+
+
+class CloudNotFound(CloudError):
+    """What the configuration names, or what was there a moment ago, is not there."""
+
+
+class InstanceFailed(CloudError):
+    """A machine was created and did not come up; it was deleted again."""
 
 
 class AgentError(HostError):
@@ -276,5 +352,5 @@ class RemoteTraceback(Exception):
         return f"\n\n{self.args[0]}" if self.args else ""
 
 
-def _rebuild(cls: type[Exception], message: str, who: dict[str, str]) -> Exception:
+def _rebuild(cls: type[Exception], message: str, who: dict[str, Any]) -> Exception:
     return cls(message, **who)

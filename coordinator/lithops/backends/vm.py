@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from lithops.backends.agent_link import link_over
 from lithops.backends.ending import END_TIMEOUT, POWEROFF, Ending
 from lithops.backends.machine import Link
 from lithops.bootstrap.bundle import build_bundle
@@ -15,13 +16,11 @@ from lithops.config.settings import StandaloneSettings, VmSettings
 from lithops.errors import HostError
 from lithops.ssh.connection import SshConnection
 from lithops.ssh.deadline import Deadline
-from lithops.ssh.http import SocketLike
 from lithops.ssh.local import local_login
 from lithops.ssh.target import HostKeyPolicy, SshTarget, resolve_target
 
 _OPEN_TIMEOUT = 60.0
 """Seconds for connecting, probing, sending the bundle and starting the agent on a host that is up."""
-_LOOPBACK = "127.0.0.1"
 
 
 class VmMachine:
@@ -128,25 +127,8 @@ class VmMachine:
         return ["--soft", f"{-1 if soft is None else soft:g}", "--ending", self._ending]
 
     def _link(self, connection: SshConnection, state: Mapping[str, Any], python: str = "python3") -> Link:
-        port = int(state["port"])
-
-        def opener(timeout: float) -> SocketLike:
-            try:
-                return connection.open_channel(_LOOPBACK, port, Deadline.after(timeout))
-            except HostError as exc:
-                if connection.is_alive:
-                    raise
-                raise ConnectionError(str(exc)) from exc
-
-        return Link(
-            host=self.name,
-            agent_id=str(state["agent_id"]),
-            token=str(state["token"]),
-            runtime=python,
-            opener=opener,
-            close=connection.close,
-            processes=self._host.processes,
-        )
+        processes = self._host.processes
+        return link_over(connection, state, host=self.name, processes=processes, python=python)
 
 
 def machines(vm: VmSettings, standalone: StandaloneSettings) -> Sequence[VmMachine]:

@@ -183,6 +183,13 @@ class Settings:
         return self.image or self.standalone.runtime
 
     @property
+    def ending(self) -> str:
+        """What dismantling means on a host, in the words of the agent's `start`."""
+        if isinstance(self.backend, IbmVpcSettings):
+            return "poweroff"
+        return self.standalone.ending(self.backend_name)
+
+    @property
     def image(self) -> str | None:
         """The Docker image that functions run in; `None`: they run in an interpreter of the host."""
         local = isinstance(self.backend, LocalhostSettings)

@@ -28,7 +28,7 @@ def open_session(settings: Settings, executor_id: str) -> RemoteSession:
     options = SessionOptions(
         soft_timeout=standalone.soft,
         hard_timeout=standalone.hard,
-        ending=standalone.ending(settings.backend_name),
+        ending=settings.ending,
         depth=int(os.environ.get("LITHOPS_WORKER_DEPTH", "1")) if nested else 0,
         nested=nested,
         start_timeout=standalone.start_timeout,
@@ -98,14 +98,15 @@ def supply_of(settings: Settings, executor_id: str) -> Supply:
     """Where the machines of an executor come from, by its configuration. Nothing is connected."""
     from lithops.backends.machine import FixedSupply
     from lithops.config.settings import IbmVpcSettings, LocalhostSettings
-    from lithops.errors import NotSupportedYet
 
     if isinstance(settings.backend, LocalhostSettings):
         from lithops.backends.localhost import LocalMachine
 
         return FixedSupply([LocalMachine(settings.backend, settings.standalone)])
     if isinstance(settings.backend, IbmVpcSettings):
-        raise NotSupportedYet("not supported yet: `ibm_vpc` has a configuration, and no machines")
+        from lithops.backends import ibm_vpc
+
+        return ibm_vpc.supply(settings, executor_id)
     from lithops.backends import vm
 
     return FixedSupply(vm.machines(settings.backend, settings.standalone))

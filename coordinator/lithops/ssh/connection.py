@@ -41,22 +41,36 @@ class SshConnection:
 
         Raises `HostUnreachable`, `HostTimeout`, `HostKeyError`, `AuthenticationError` or `HostError`.
         """
-        from lithops.ssh import authentication, handshake
-
         jump = cls.connect(target.jump, deadline) if target.jump else None
         try:
-            sock: Socket = jump._tunnel(target, deadline) if jump else open_tcp(target, deadline)
-            transport = handshake.start(BufferedStream(sock), target, deadline)
-            try:
-                authentication.authenticate(transport, target, deadline)
-            except BaseException:
-                handshake.stop(transport)
-                raise
+            return cls._establish(target, jump, deadline, own=jump)
         except BaseException:
             if jump:
                 jump.close()
             raise
-        return cls(target, transport, jump)
+
+    @classmethod
+    def through(cls, jump: SshConnection, target: SshTarget, deadline: Deadline) -> SshConnection:
+        """Connect over a connection to the jump host that others use too, and that is left open.
+
+        Raises as `connect` does.
+        """
+        return cls._establish(target, jump, deadline, own=None)
+
+    @classmethod
+    def _establish(
+        cls, target: SshTarget, jump: SshConnection | None, deadline: Deadline, own: SshConnection | None
+    ) -> SshConnection:
+        from lithops.ssh import authentication, handshake
+
+        sock: Socket = jump._tunnel(target, deadline) if jump else open_tcp(target, deadline)
+        transport = handshake.start(BufferedStream(sock), target, deadline)
+        try:
+            authentication.authenticate(transport, target, deadline)
+        except BaseException:
+            handshake.stop(transport)
+            raise
+        return cls(target, transport, own)
 
     @property
     def is_alive(self) -> bool:
