@@ -191,7 +191,8 @@ class VpcApi:
     def _ready(self) -> Any:
         """The client, with a token that is valid.
 
-        In the SDK, threads wait for a minute after one that asked for a token has failed; here one at a time asks.
+        In the SDK, threads wait for a minute after one that asked for a token has failed; here one asks at a
+        time.
         """
         with self._lock:
             if self._client is None:
