@@ -14,12 +14,12 @@ from typing import Any
 from flask import Flask, Response, request, send_file
 
 from lithops_agent import protocol
-from lithops_agent.clearing import ENDINGS
 from lithops_agent.disk import is_disk_full
 from lithops_agent.environments.request import read_wanted
 from lithops_agent.journal import CallData, UnknownJob
 from lithops_agent.leftovers import unlink_all
 from lithops_agent.protocol import (
+    ENDINGS,
     INLINE_LIMIT,
     ContainerOptions,
     JobSpec,

@@ -9,15 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
 
 from lithops_agent import systemd
+from lithops_agent.protocol import CLOUD_ENDINGS, HOST_ENDINGS
 
 REMOVE, KEEP, POWEROFF, LEAVE = "remove", "keep", "poweroff", "leave"
-ENDINGS = (REMOVE, KEEP, POWEROFF)
-"""What dismantling means on a host: remove all, keep the bundle for the next time, or switch it off.
-LEAVE is for an agent that ends to be started again."""
+"""Some of `lithops_agent.protocol.ENDINGS`; LEAVE is for an agent that ends to be started again."""
 HOME_VARIABLE = "LITHOPS_AGENT_HOME"
 """In the environment of everything that an agent starts."""
 ALL = ("serve", "fence")
@@ -35,7 +35,7 @@ def clear(home: str, ending: str, *, with_work: bool) -> None:
     """Remove the files of an agent. ``with_work``: results that nobody has collected, too."""
     if with_work or not has_jobs(home):
         drop_work(home)
-    if ending == POWEROFF:
+    if ending in HOST_ENDINGS:
         # The host goes off: what is needed to see to that, and to start again, stays.
         _remove(os.path.join(home, AGENT))
         return
@@ -178,13 +178,32 @@ def power_off() -> bool:
     return False
 
 
-def power_off_when_alone(home: str) -> None:
-    """Wait until no agent is alive on the machine, then switch it off; try again until it is off.
+def ask_cloud(home: str, ending: str) -> None:
+    """Ask the cloud to end the machine, where that is the way to end; this may take `cloud.PATIENCE`.
+
+    Whatever it says, the machine is to be switched off afterwards: an instance that is off costs the least
+    when it was not deleted after all, and one that is being deleted does not mind.
+    """
+    if ending in CLOUD_ENDINGS:
+        from lithops_agent import cloud
+
+        told = cloud.end_instance(home, ending)
+        with contextlib.suppress(OSError):  # The disk of the log may be full.
+            sys.stderr.write(f"{told}\n")
+            sys.stderr.flush()
+
+
+def end_machine_when_alone(home: str, ending: str) -> None:
+    """Wait until no agent is alive on the machine, then end it; try to switch it off again until it is.
 
     Returns when an agent was started in this home meanwhile: the machine has another end now.
     """
+    asked = False
     while not processes_of(home, ("serve",)):
         if not others_alive(home):
+            if not asked:
+                ask_cloud(home, ending)
+                asked = True
             power_off()
         time.sleep(_LOOK_AGAIN)
 

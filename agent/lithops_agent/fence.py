@@ -20,7 +20,9 @@ from typing import IO, Any, NamedTuple
 
 from lithops_agent import clearing, systemd
 from lithops_agent.clearing import ARMED, FENCE
+from lithops_agent.cloud import GUARD
 from lithops_agent.instants import Clock, Instant, SystemClock
+from lithops_agent.protocol import CLOUD_ENDINGS, HOST_ENDINGS
 
 GRACE = 0.75
 """Seconds that the agent has for doing it itself."""
@@ -268,8 +270,8 @@ def _look(home: str, clock: Clock) -> float | None:
         if orders is None or left is None or left > 0 or lock is None:
             return left
         end_host(home, orders)
-    if orders.ending == clearing.POWEROFF:
-        clearing.power_off_when_alone(home)
+    if orders.ending in HOST_ENDINGS:
+        clearing.end_machine_when_alone(home, orders.ending)
     return None
 
 
@@ -296,8 +298,8 @@ def end(home: str, ending: str) -> int:
     orders = read(home) or Orders(None, ending, "none", sys.argv[0])
     with _lock(home):
         end_host(home, orders._replace(ending=ending), with_work=True)
-    if ending == clearing.POWEROFF:
-        _see_to_power(home, orders.unit, orders.program)
+    if ending in HOST_ENDINGS:
+        _end_machine(home, ending, orders.unit, orders.program)
     return 0
 
 
@@ -306,21 +308,29 @@ def leave(home: str, unit: str, program: str, ending: str, *, with_work: bool) -
     clearing.kill_processes(home)
     if with_work:
         clearing.drop_work(home)
-    if ending == clearing.POWEROFF:
-        _see_to_power(home, unit, program)
+    if ending in HOST_ENDINGS:
+        _end_machine(home, ending, unit, program)
     else:
         disarm(home, unit)
     clearing.clear(home, ending, with_work=with_work)
 
 
-def _see_to_power(home: str, unit: str, program: str) -> None:
-    """Switch the host off, or have the fence do so as soon as no other agent is alive."""
-    if not clearing.others_alive(home) and clearing.power_off():
-        return
-    now = SystemClock().now()
-    orders = Orders(now.plus(-GRACE), clearing.POWEROFF, unit, program)
+def _end_machine(home: str, ending: str, unit: str, program: str) -> None:
+    """End the machine, or have the fence do so as soon as no other agent is alive."""
+    if not clearing.others_alive(home):
+        if ending in CLOUD_ENDINGS:
+            # The fence must not come before the cloud has answered; should it never, the fence is there.
+            _guard(home, Orders(SystemClock().now().plus(GUARD), ending, unit, program))
+            clearing.ask_cloud(home, ending)
+        if clearing.power_off():
+            return
+        ending = clearing.POWEROFF
+    _guard(home, Orders(SystemClock().now().plus(-GRACE), ending, unit, program))
+
+
+def _guard(home: str, orders: Orders) -> None:
     write(home, orders)
-    arm(home, orders, now)
+    arm(home, orders, SystemClock().now())
 
 
 @contextlib.contextmanager

@@ -32,6 +32,13 @@ MAX_HEADER = 64 * 1024 * 1024
 INLINE_LIMIT = 64 * 1024
 """Bytes above which the data or the result of a call lives in a file of its own on the host."""
 
+CLOUD_ENDINGS = ("stop", "delete")
+"""Ways to end that the agent asks its host's cloud for; when the cloud refuses, the host is switched off."""
+HOST_ENDINGS = ("poweroff", *CLOUD_ENDINGS)
+"""Ways to end after which the host is off or gone."""
+ENDINGS = ("remove", "keep", *HOST_ENDINGS)
+"""What dismantling means on a host: remove all that was put there, keep the bundle, or end the host."""
+
 STATS = (
     "worker_start_tstamp",  # seconds since the epoch, clock of the host, as are the next three
     "worker_func_start_tstamp",
@@ -231,8 +238,7 @@ class JobSpec:
     None for no limit. ``depth`` is 0 for a job from outside, and one more than its parent's for a
     job that a function submitted from within a worker. ``hard_timeout`` and ``soft_timeout`` are
     the dismantle time-outs in seconds, None for none.
-    ``ending`` is how the host ends once its time is up: "remove" what was put there, "keep" the bundle, or
-    "poweroff".
+    ``ending`` is how the host ends once its time is up: one of `ENDINGS`.
     ``processes`` is how many calls the host runs at a time from now on, None for its own choice, and
     ``most`` the most that it may choose; only
     a job from outside changes that.
@@ -277,7 +283,7 @@ class JobSpec:
             raise ProtocolError("env of a job has values that are not strings")
         if given.get("container") is not None:
             ContainerOptions.from_json(given["container"])
-        if given.get("ending", "remove") not in ("remove", "keep", "poweroff"):
+        if given.get("ending", "remove") not in ENDINGS:
             raise ProtocolError(f"ending of a job can't be {given['ending']!r}")
         try:
             return cls(**given)

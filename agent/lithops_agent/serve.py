@@ -18,9 +18,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lithops_agent import clearing, fence
+from lithops_agent import clearing, cloud, fence
 from lithops_agent.instants import Instant, SystemClock
 from lithops_agent.launch import Busy, LaunchFailed, Vanished, ensure_running, release_of
+from lithops_agent.protocol import ENDINGS
 from lithops_agent.statefile import EXIT_BUSY, EXIT_FAILED, EXIT_VANISHED, StateFile, boot_id
 from lithops_agent.systemd import UNITS
 
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         serve(home, options)
         return 0
     try:
+        if options.cloud is not None:
+            cloud.keep(str(home), options.cloud)
         orders = fence.Orders(_deadline(options), options.ending, options.unit, _program())
         sys.stdout.write(ensure_running(home, orders, _serve_options(options)) + "\n")
         return 0
@@ -67,13 +70,17 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text)
         command.add_argument("--home", required=True, help="folder of the agent's files")
         command.add_argument(
-            "--ending", choices=clearing.ENDINGS, default=clearing.REMOVE, help="what becomes of the host"
+            "--ending", choices=ENDINGS, default=clearing.REMOVE, help="what becomes of the host"
         )
         if name == "end":
             continue
         command.add_argument("--processes", type=int, default=0, help="calls at a time; 0: as many as CPUs")
         command.add_argument("--soft", type=float, default=300.0, help="soft dismantle, s; negative: never")
         command.add_argument("--unit", choices=UNITS, default="none", help="who restarts it")
+        if name == "start":
+            command.add_argument(
+                "--cloud", type=cloud.CloudIdentity.from_text, help="how the machine ends itself, as JSON"
+            )
         command.add_argument(
             "--begun", type=_instant, default=SystemClock().now(), help="when the host was asked to run it"
         )

@@ -63,7 +63,7 @@ class Draining(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Ending:
-    """Why and how an agent ends: ``how`` is one of `lithops_agent.clearing.ENDINGS`, or LEAVE.
+    """Why and how an agent ends: ``how`` is one of `lithops_agent.protocol.ENDINGS`, or LEAVE.
 
     ``with_work``: results that nobody has collected go too.
     """

@@ -9,6 +9,7 @@ from typing import Any
 from lithops.bootstrap.end import Look
 from lithops.errors import HostError, HostTimeout
 from lithops.ssh.deadline import Deadline
+from lithops_agent.protocol import HOST_ENDINGS
 
 END_TIMEOUT = 30.0
 """Seconds for all of it; an agent takes one or two."""
@@ -46,8 +47,8 @@ class Ending:
         trouble: HostError | None = None
         while True:
             # Once it was told, a host that goes off is left to itself.
-            found = look("" if self.asked and self._how == POWEROFF else self._how)
-            if found.agent is None and (self._how == POWEROFF or not found.left):
+            found = look("" if self.asked and self._how in HOST_ENDINGS else self._how)
+            if found.agent is None and (self._how in HOST_ENDINGS or not found.left):
                 return
             if found.agent is not None:
                 trouble = self._tell(ask, found.agent)

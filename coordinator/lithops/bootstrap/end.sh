@@ -1,5 +1,5 @@
 # Looks at what is left of an agent and, with $1 and without a living agent, ends it. POSIX sh.
-# Set before it: agent_dir (below the home), how (remove, keep or poweroff; empty: only look).
+# Set before it: agent_dir (below the home), how (a way to end of the agent; empty: only look).
 export LC_ALL=C
 XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}"
 export XDG_RUNTIME_DIR

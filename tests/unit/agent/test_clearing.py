@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lithops_agent import clearing
+from lithops_agent import clearing, cloud
 from lithops_agent.clearing import KEEP, POWEROFF, REMOVE
 from lithops_agent.journal import Journal
 from tests.unit.agent.journals import job
@@ -67,11 +67,12 @@ def test_results_that_nobody_has_collected_stay(home: Path, ending: str, kept: s
     assert names(home) == kept
 
 
-def test_a_host_that_goes_off_keeps_what_it_needs_for_that(home: Path) -> None:
+@pytest.mark.parametrize("ending", [POWEROFF, "stop", "delete"])
+def test_a_host_that_goes_off_keeps_what_it_needs_for_that(home: Path, ending: str) -> None:
     before = names(with_jobs(home))
-    clearing.clear(str(home), POWEROFF, with_work=False)
+    clearing.clear(str(home), ending, with_work=False)
     assert names(home) == before - {"agent.json"}
-    clearing.clear(str(home), POWEROFF, with_work=True)
+    clearing.clear(str(home), ending, with_work=True)
     assert names(home) == before - {"agent.json", "work"}
 
 
@@ -162,23 +163,36 @@ def test_only_what_belongs_to_a_home_is_killed(
     assert alive == {"other serve", "other fence", "other worker", "tail"}
 
 
-def test_power_off_waits_for_other_agents_and_for_none_of_its_own(
-    home: Path, processes: dict[str, subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("ending", [POWEROFF, "delete"])
+def test_the_end_of_the_machine_waits_for_other_agents_and_for_none_of_its_own(
+    home: Path, processes: dict[str, subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    asked: list[bool] = []
-    monkeypatch.setattr(clearing, "power_off", lambda: asked.append(True))
-    clearing.power_off_when_alone(str(home))
+    asked: list[str] = []
+    pids = {process.pid for process in processes.values()}
+    all_lines = clearing._command_lines
+    # Other programs on this machine may run agents, too.
+    monkeypatch.setattr(
+        clearing, "_command_lines", lambda uid: (line for line in all_lines(uid) if line[0] in pids)
+    )
+    monkeypatch.setattr(clearing, "power_off", lambda: asked.append("off"))
+
+    def ask(home: str, how: str) -> str:
+        asked.append(how)
+        return "no"
+
+    monkeypatch.setattr(cloud, "end_instance", ask)
+    clearing.end_machine_when_alone(str(home), ending)
     assert asked == [], "an agent of this home keeps the host on"
     processes["mine serve"].kill()
     processes["mine serve"].wait()
 
     def other_ends(seconds: float) -> None:
-        if asked:
+        if len(asked) > 2:
             raise KeyboardInterrupt
         processes["other serve"].kill()
         processes["other serve"].wait()
 
     monkeypatch.setattr("time.sleep", other_ends)
     with pytest.raises(KeyboardInterrupt):
-        clearing.power_off_when_alone(str(home))
-    assert asked == [True]
+        clearing.end_machine_when_alone(str(home), ending)
+    assert asked == (["off"] * 3 if ending == POWEROFF else ["delete", "off", "off"])

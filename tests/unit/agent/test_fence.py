@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from lithops_agent import clearing, fence
+from lithops_agent.cloud import GUARD, PATIENCE
 from lithops_agent.fence import GRACE, Orders, Outpost, judge
 from lithops_agent.instants import Instant, SystemClock
 from lithops_agent.systemd import SystemdFailed
@@ -298,3 +299,62 @@ def test_the_watchdog_looks_at_the_deadline_and_goes_with_the_file(tmp_path: Pat
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as watchdog:
         file.unlink()
         assert watchdog.wait(10) == 0
+
+
+# ---- the end of the machine -------------------------------------------------------------------------
+
+
+class Power:
+    """What was done to the machine, in order, and what the fence had been told by then."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, *, works: bool, alone: bool) -> None:
+        self.home = home
+        self.done: list[str] = []
+        self.works = works
+        monkeypatch.setattr(clearing, "others_alive", lambda home: not alone)
+        monkeypatch.setattr(clearing, "kill_processes", lambda home: None)
+        monkeypatch.setattr(clearing, "processes_of", lambda home, roles: [])
+        monkeypatch.setattr(clearing, "power_off", self.off)
+        monkeypatch.setattr("lithops_agent.cloud.end_instance", self.cloud)
+
+    def left(self) -> tuple[str, float]:
+        """How the fence would end the machine, and in how many seconds."""
+        orders = fence.read(str(self.home))
+        assert orders is not None
+        assert orders.deadline is not None
+        return orders.ending, SystemClock().now().until(orders.deadline) + GRACE
+
+    def off(self) -> bool:
+        self.done.append("off")
+        return self.works
+
+    def cloud(self, home: str, how: str) -> str:
+        ending, left = self.left()
+        assert ending == how
+        assert PATIENCE < left < GUARD + 1, "the fence would come before the cloud has answered"
+        self.done.append(how)
+        return "it was asked"
+
+
+@pytest.mark.parametrize("ending", ["poweroff", "stop", "delete"])
+@pytest.mark.parametrize("works", [True, False])
+def test_an_agent_has_its_cloud_end_the_machine_and_switches_it_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, systemd: Systemd, ending: str, works: bool
+) -> None:
+    power = Power(tmp_path, monkeypatch, works=works, alone=True)
+    fence.leave(str(tmp_path), "system", "/x", ending, with_work=False)
+    assert power.done == (["off"] if ending == "poweroff" else [ending, "off"])
+    if not works:
+        how, left = power.left()
+        assert (how, round(left)) == ("poweroff", 0), "the fence goes on trying"
+
+
+@pytest.mark.parametrize("ending", ["poweroff", "stop", "delete"])
+def test_a_machine_that_others_use_is_left_to_the_fence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, systemd: Systemd, ending: str
+) -> None:
+    power = Power(tmp_path, monkeypatch, works=True, alone=False)
+    assert fence.end(str(tmp_path), ending) == 0
+    assert power.done == []
+    how, left = power.left()
+    assert (how, round(left)) == (ending, 0)
