@@ -31,6 +31,8 @@ _TOKEN_LIFETIME = 300
 _ANSWER_TIMEOUT = 8.0
 _REACH_TIMEOUT = 4.0
 """Seconds that the private endpoint may take to answer at all."""
+_IDENTITY_PATIENCE = 10.0
+"""Seconds for a token: the metadata service is next to the machine, or switched off for good."""
 _PAUSES = (0.5, 1.0, 2.0, 4.0)
 _LONGEST_PAUSE = 8.0
 _BODY = 1 << 20
@@ -181,6 +183,7 @@ class Conversation:
             raise CloudRefused(
                 "no trusted profile is set (ibm_vpc.profile_id), so the machine may not end itself"
             )
+        self._bearer(self._deadline)  # Without a token, nothing else is worth a try.
         endpoint, private = self._reach()
         failures: list[CloudRefused] = []
         asked = requests(self._identity, how, private=private)
@@ -233,6 +236,7 @@ class Conversation:
     def _bearer(self, deadline: float) -> str:
         """A token of the trusted profile. Raises CloudRefused."""
         if self._token is None:
+            deadline = min(deadline, self._clock() + _IDENTITY_PATIENCE)
             own = self._identity_call(
                 "PUT", "/instance_identity/v1/token", {"expires_in": _TOKEN_LIFETIME}, None, deadline
             )

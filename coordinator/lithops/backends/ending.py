@@ -16,8 +16,6 @@ END_TIMEOUT = 30.0
 _PAUSE = 0.05
 _ASK_AGAIN = 2.0
 
-POWEROFF = "poweroff"
-
 
 class Ending:
     """The end of the agent of one host."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lithops.backends.agent_link import link_over
-from lithops.backends.ending import END_TIMEOUT, POWEROFF, Ending
+from lithops.backends.ending import END_TIMEOUT, Ending
 from lithops.backends.machine import Link
 from lithops.bootstrap.bundle import build_bundle
 from lithops.bootstrap.end import look
@@ -18,6 +18,7 @@ from lithops.ssh.connection import SshConnection
 from lithops.ssh.deadline import Deadline
 from lithops.ssh.local import local_login
 from lithops.ssh.target import HostKeyPolicy, SshTarget, resolve_target
+from lithops_agent.protocol import HOST_ENDINGS
 
 _OPEN_TIMEOUT = 60.0
 """Seconds for connecting, probing, sending the bundle and starting the agent on a host that is up."""
@@ -45,7 +46,7 @@ class VmMachine:
                 deadline=deadline,
                 runtime=self._standalone.runtime,
                 options=self._options(),
-                root=self._ending == POWEROFF,
+                root=self._ending in HOST_ENDINGS,
             )
         except BaseException:
             connection.close()
@@ -97,7 +98,7 @@ class VmMachine:
             except HostError:
                 if connection.is_alive or not ending.asked or deadline.expired:
                     raise
-                return self._ending == POWEROFF
+                return self._ending in HOST_ENDINGS
         return True
 
     def connect(self, deadline: Deadline) -> SshConnection:

@@ -259,6 +259,13 @@ def test_what_never_works_has_an_end(where: str, fault: Answer | OSError) -> Non
     assert world.now < cloud.PATIENCE + 1
 
 
+def test_a_metadata_service_that_is_not_there_is_given_up_soon() -> None:
+    world = World().say("/instance_identity/v1/token", OSError("refused"))
+    with pytest.raises(CloudRefused, match="the metadata service: http://metadata can't be reached: refused"):
+        world.end()
+    assert world.now < 11
+
+
 def test_a_metadata_service_that_refuses_is_named() -> None:
     world = World().say(
         "/instance_identity/v1/iam_token", Answer(400, b'{"errors": [{"message": "no link"}]}')
