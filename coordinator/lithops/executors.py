@@ -20,6 +20,7 @@ from lithops.job.info import owners
 from lithops.wait import ALL_COMPLETED, Futures, Gathering, as_list, cancel, collect
 
 if TYPE_CHECKING:
+    from lithops.accounting.summary import JobSummary
     from lithops.config import Settings
     from lithops.job.model import Session
 
@@ -275,9 +276,15 @@ class FunctionExecutor(Calls):
         """Reserved."""
         raise NotSupportedYet("not supported yet: FunctionExecutor.plot; the numbers are in future.stats")
 
-    def job_summary(self, cloud_objects_n: int = 0) -> None:
-        """Reserved."""
-        raise NotSupportedYet("not supported yet: FunctionExecutor.job_summary")
+    def job_summary(self, cloud_objects_n: int = 0) -> JobSummary:
+        """What the calls that this executor remembers took, by function, and what its machines cost.
+
+        ``print()`` shows it as a table, ``to_dict()`` is for JSON. ``cloud_objects_n`` is Lithops': the
+        number of objects that the calls have written, which is only handed on.
+        """
+        from lithops.accounting import summary_of
+
+        return summary_of(self._settings, self.executor_id, self.futures, self._clock(), cloud_objects_n)
 
     def _open(self, settings: Settings, executor_id: str) -> Session:
         at_exit.register(_close_all)

@@ -111,11 +111,19 @@ def test_an_executor_is_not_kept_alive(bench: Bench) -> None:
 
 
 def test_what_is_not_there_yet(fexec: FunctionExecutor) -> None:
-    for call in (fexec.plot, fexec.job_summary, ServerlessExecutor):
+    for call in (fexec.plot, ServerlessExecutor):
         with pytest.raises(NotSupportedYet, match="not supported yet"):
             call()
     with pytest.raises(NotSupportedYet, match="obj_chunk_size"):
         fexec.map(fn.double, [1], obj_chunk_size=1)
+
+
+def test_an_executor_tells_what_its_calls_took(fexec: FunctionExecutor) -> None:
+    fexec.get_result(fexec.map(fn.double, [1, 2, 3]))
+    told = fexec.job_summary(cloud_objects_n=4)
+    assert (told.executor_id, told.total.calls, told.total.succeeded) == (fexec.executor_id, 3, 3)
+    assert [function.function_name for function in told.functions] == ["double"]
+    assert (told.machines, told.cost, told.cloud_objects) == ((), 0, 4)
 
 
 class TestLogs:
