@@ -53,6 +53,8 @@ class HostRunner:
         self._boot_id: str | None = None
         self._known = False
         """Whether it was ready since it was first tried, or tried again after it had been given up."""
+        self._left_behind = False
+        """Whether it was given up while its agent may have had calls, which others were given then."""
         self._failed: HostError | None = None
         self._trouble: HostError | None = None
         """What the last link broke with."""
@@ -273,6 +275,8 @@ class HostRunner:
         client = self.client(link)
         try:
             info = client.info()
+            if self._left_behind and self._agent_id == link.agent_id:
+                self._take_back(client)
             link = self._with_environment(link, client)
         except BaseException:
             link.close()
@@ -283,6 +287,7 @@ class HostRunner:
             if self._is_over():
                 link.close()
                 return None
+            self._left_behind = False
             is_new = self._agent_id != link.agent_id
             replaced = is_new and self._agent_id is not None
             if is_new:
@@ -306,12 +311,23 @@ class HostRunner:
             self.session.host_ready(self.name, min(slots, most), empty=replaced)
         return link
 
+    def _take_back(self, client: AgentClient) -> None:
+        """Have the agent give back what waits there: since it was given up, none of it is its own any more.
+
+        Without that it would run all of it, beside those who have it now. Raises HostError.
+        """
+        for job, count in client.status()["waiting"].items():
+            if self.session.owns(job):
+                numbers = client.revoke(job, count)
+                logger.debug("host %s gave %d calls of job %s back", self.name, len(numbers), job)
+
     def _give_up(self, error: HostError) -> None:
         if self._known and error.retryable:
             lost = HostLost(f"lost during the job: {error.args[0]}", host=self.name, phase=error.phase)
             lost.__cause__ = error
             error = lost
         self._failed, self._known = error, False
+        self._left_behind = self._agent_id is not None
         self._patience.worked()
         self.sender.clear()
         # This thread is about to end: if the host is tried again, another one does so.

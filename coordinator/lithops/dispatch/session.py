@@ -326,6 +326,10 @@ class RemoteSession:
         with self.lock:
             return [key for key in self._jobs if self._assignment.calls_on(name, key)]
 
+    def owns(self, key: str) -> bool:
+        """Whether a job is one of this executor's, ended or not."""
+        return key.startswith(f"{self.session_id}-")
+
     def is_awaited(self, key: str, number: int) -> bool:
         """Whether a call has no result yet."""
         with self.lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import threading
 import time
@@ -230,6 +231,59 @@ def test_a_lost_host_has_its_calls_run_elsewhere(bench: Bench) -> None:
     for job, number in list(agents[1].calls):
         agents[1].finish(job, number, Status.SUCCESS, pickle.dumps(number))
     assert bench.values(futures) == list(range(8))
+
+
+def test_a_host_that_comes_back_gives_up_what_others_were_given(bench: Bench) -> None:
+    lost, other = bench.agent(echo, processes=2), bench.agent(echo, agent_id="other", processes=2)
+    session = bench.open(lost, other, lost_after=0.0)
+    bench.values(bench.submit(1))
+    bench.wait_for_hosts()
+    lost.answer = other.answer = lambda job, number, data: None
+    futures = bench.submit(12)
+    for agent in (lost, other):
+        agent.wait_for(lambda agent=agent: len(agent.calls) == 6)  # type: ignore[misc]
+    foreign = [("another-0-M000", 0), ("another-0-M000", 1)]
+    with lost.changed:
+        lost.specs["another-0-M000"] = dataclasses.replace(
+            lost.specs[futures[0].job_key], job="another-0-M000", session="another-0"
+        )
+        lost.calls.update(dict.fromkeys(foreign, b""))
+    bench.machines["a"].down = HostUnreachable("no route", host="a")
+    bench.machines["a"].cut()
+    other.wait_for(lambda: len(other.calls) == 12)
+    begun = set(lost.begun)
+    bench.machines["a"].down = None
+    with session.lock:
+        session._try_again_at["a"] = 0.0
+    log = len(lost.log)
+    futures += bench.submit(1)
+    bench.wait_for_hosts()
+    with lost.changed, other.changed:
+        assert len(begun) == 2
+        assert set(lost.calls) & set(other.calls) <= begun, "they would run twice"
+        assert set(foreign) <= set(lost.calls), "they are not ours to move"
+        asked = [path for path, _ in lost.log[log:] if path in (protocol.REVOKE.path, protocol.SUBMIT.path)]
+        assert asked[0] == protocol.REVOKE.path
+    for agent in (lost, other):
+        with agent.changed:
+            agent.answer = echo
+            for job, number in list(agent.calls):
+                agent.finish(job, number, body=pickle.dumps(number))
+    assert bench.values(futures) == [*range(12), 0]
+
+
+def test_a_host_that_was_only_cut_off_keeps_its_calls(bench: Bench) -> None:
+    agent = bench.agent(processes=1)
+    bench.open(agent, lost_after=PATIENCE)
+    futures = bench.submit(4)
+    agent.wait_for(lambda: len(agent.calls) == 4)
+    bench.machines["a"].cut()
+    bench.wait_for(lambda: bench.machines["a"].opened == 2 and bench.session.any_ready())
+    for job, number in list(agent.calls):
+        agent.finish(job, number, body=pickle.dumps(number))
+    assert bench.values(futures) == [0, 1, 2, 3]
+    assert agent.requests(protocol.REVOKE) == []
+    assert len(agent.requests(protocol.SUBMIT)) == 1
 
 
 def test_with_no_host_left_every_future_says_why(bench: Bench) -> None:
