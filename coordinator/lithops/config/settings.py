@@ -14,7 +14,7 @@ from typing import Any
 from lithops.config.expand import expand
 from lithops.config.host import HostSettings
 from lithops.config.hosts import read_hosts
-from lithops.config.ibm import IBM, account_of
+from lithops.config.ibm import CONSUME, IBM, account_of
 from lithops.config.kinds import AUTO, LOG_LEVELS, Refused
 from lithops.config.names import EXIT, IBM_VPC, LOCALHOST
 from lithops.config.runtime import is_image
@@ -185,8 +185,11 @@ class Settings:
     @property
     def ending(self) -> str:
         """What dismantling means on a host, in the words of the agent's `start`."""
-        if isinstance(self.backend, IbmVpcSettings):
-            return "poweroff"
+        section = self.backend
+        if isinstance(section, IbmVpcSettings):
+            deletes = section.delete_on_dismantle and self.standalone.exec_mode != CONSUME
+            # Without a trusted profile, all that a machine can do by itself is to go off.
+            return ("delete" if deletes else "stop") if section.profile_id else "poweroff"
         return self.standalone.ending(self.backend_name)
 
     @property

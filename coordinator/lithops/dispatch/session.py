@@ -168,6 +168,8 @@ class RemoteSession:
         from concurrent.futures import ThreadPoolExecutor
 
         with self.lock:
+            # Also those that an earlier session of this executor had.
+            self._add(self._supply.named(self._ledger.agents().keys() - self._runners.keys()))
             ended = self._cancel_all()
             for name, runner in self._runners.items():
                 runner.retire(HostLost("dismantled", host=name))

@@ -11,6 +11,6 @@ if TYPE_CHECKING:
 
 def supply(settings: Settings, executor_id: str) -> Supply:
     """Where the machines of an executor come from. Nothing is connected or created."""
-    from lithops.backends.ibm_vpc.supply import supply_for
+    from lithops.backends.ibm_vpc.supplies import supply_for
 
     return supply_for(settings, executor_id)

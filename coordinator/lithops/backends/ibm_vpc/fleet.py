@@ -63,8 +63,12 @@ def elect(members: Mapping[int, str | None], current: int | None, wanted: Iterab
     return current if current in coming else min(coming, default=None)
 
 
-def numbers_for(count: int, there: Iterable[int]) -> list[int]:
-    """The numbers of so many machines: those that are there first, then the lowest that are free."""
-    known = sorted(set(there))[:count]
-    free = (number for number in range(count + len(known)) if number not in known)
-    return known + [number for number, _ in zip(free, range(count - len(known)))]
+def numbers_for(count: int, mine: Iterable[int], there: Iterable[int]) -> list[int]:
+    """The numbers of so many machines: those in use already, then those that are there, then new ones."""
+    chosen = list(mine)
+    for number in [*sorted(there), *range(count + len(chosen))]:
+        if len(chosen) >= count:
+            break
+        if number not in chosen:
+            chosen.append(number)
+    return chosen

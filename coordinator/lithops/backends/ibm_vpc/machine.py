@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lithops.backends.ending import END_TIMEOUT
+from lithops.backends.ibm_vpc.agents import Agents
 from lithops.backends.ibm_vpc.api import INSTANCE
 from lithops.backends.ibm_vpc.cloud_init import user_data
-from lithops.backends.ibm_vpc.fleet import RUNNING, STOPPED, Action, next_action
+from lithops.backends.ibm_vpc.fleet import RUNNING, Action, next_action
 from lithops.backends.ibm_vpc.identity import Identity, public_key, public_key_of_file
 from lithops.backends.ibm_vpc.reach import Reach
-from lithops.backends.ibm_vpc.removal import REMOVAL_TIMEOUT, remove
+from lithops.backends.ibm_vpc.removal import REMOVAL_TIMEOUT, remove, switch_off
 from lithops.backends.ibm_vpc.site import Network, Site
 from lithops.backends.machine import Link
 from lithops.config.settings import IbmVpcSettings, Settings
@@ -39,7 +41,15 @@ _PAUSE = 0.5
 class VpcMachine:
     """One machine of a site, by its number; the first one may have a profile of its own."""
 
-    def __init__(self, number: int, settings: Settings, site: Site, reach: Reach, identity: Identity) -> None:
+    def __init__(
+        self,
+        number: int,
+        settings: Settings,
+        site: Site,
+        reach: Reach,
+        agents: Agents,
+        identity: Identity,
+    ) -> None:
         assert isinstance(settings.backend, IbmVpcSettings)
         self.name = site.scope.name("vm", number)
         self._number = number
@@ -47,6 +57,7 @@ class VpcMachine:
         self._section = settings.backend
         self._site = site
         self._reach = reach
+        self._agents = agents
         self._identity = identity
         self._busy = threading.Lock()
         self._ended = threading.Event()
@@ -78,7 +89,7 @@ class VpcMachine:
         if instance is None or instance["status"] != RUNNING:
             return None
         deadline = Deadline.after(_REOPEN)
-        return self._reach.find(self.name, self._reach.connect(self.name, instance, deadline), deadline)
+        return self._agents.find(self.name, self._reach.connect(self.name, instance, deadline), deadline)
 
     def dismantle(self, ask: Callable[[Link, str], None]) -> None:
         """Delete or stop the machine, and wait until that is done. Raises HostError."""
@@ -88,7 +99,7 @@ class VpcMachine:
                 if self._section.delete_on_dismantle:
                     self._remove()
                 else:
-                    self._stop()
+                    self._stop(ask)
                 self._site.leave(self.name)
             except CloudError as exc:
                 raise exc.on(self.name) from exc
@@ -211,7 +222,15 @@ class VpcMachine:
         )
 
     def _with_agent(self, connection: SshConnection, deadline: Deadline) -> Link:
-        link = self._reach.start(self.name, connection, Deadline.after(max(deadline.remaining(), _REOPEN)))
+        instance = self._site.members()[self.name]
+        head = self._site.head()
+        link = self._agents.start(
+            self.name,
+            connection,
+            Deadline.after(max(deadline.remaining(), _REOPEN)),
+            instance_id=str(instance["id"]),
+            address_id=head.address_id if head and head.name == self.name and not head.is_given else "",
+        )
         self._site.notebook.ready(self.name)
         return link
 
@@ -237,20 +256,21 @@ class VpcMachine:
         site.notebook.gone(self.name)
         self._identity.forget(self.name)
 
-    def _stop(self) -> None:
-        """Switch the instance off, and wait until it is."""
-        instance = self._site.api.find(INSTANCE, self.name)
-        deadline = Deadline.after(REMOVAL_TIMEOUT)
-        asked = False
-        while instance is not None and instance["status"] != STOPPED:
-            if instance["status"] == RUNNING and not asked:
-                self._site.api.act(instance["id"], "stop")
-                asked = True
-            if deadline.expired:
-                raise CloudError("it does not stop", host=self.name, phase="dismantle", operation="stop")
-            threading.Event().wait(_PAUSE)
-            instance = self._site.api.look(INSTANCE, instance["id"])
-        self._site.stale()
+    def _stop(self, ask: Callable[[Link, str], None]) -> None:
+        """Have the agent end, and switch the instance off."""
+        site = self._site
+        instance = site.api.find(INSTANCE, self.name) if site.notebook.knows(self.name) else None
+        if instance is None:
+            return
+        if instance["status"] == RUNNING:
+            try:
+                connection = self._reach.connect(self.name, instance, Deadline.after(_TRY))
+            except HostError as exc:
+                logger.debug("host %s: its agent can't be told to end: %s", self.name, exc)
+            else:
+                self._agents.end(self.name, connection, ask, Deadline.after(END_TIMEOUT))
+        switch_off(site.api, instance["id"], Deadline.after(REMOVAL_TIMEOUT))
+        site.stale()
 
 
 def _failed(instance: Mapping[str, Any], name: str) -> HostError:

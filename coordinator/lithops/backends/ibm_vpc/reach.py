@@ -1,5 +1,4 @@
-"""Connections to the machines of a site, to the head by its public address and to the others through it, and
-the agents there."""
+"""Connections to the machines of a site: to the head by its public address, to the others through it."""
 
 from __future__ import annotations
 
@@ -7,13 +6,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from lithops.backends.agent_link import link_over
 from lithops.backends.ibm_vpc.identity import Identity
 from lithops.backends.ibm_vpc.site import Head, Site
-from lithops.backends.machine import Link
-from lithops.bootstrap.bundle import build_bundle
-from lithops.bootstrap.end import look
-from lithops.bootstrap.start import ensure_agent
 from lithops.config.settings import IbmVpcSettings, Settings
 from lithops.errors import HostUnreachable
 from lithops.ssh.connection import SshConnection
@@ -29,7 +23,6 @@ class Reach:
 
     def __init__(self, settings: Settings, site: Site, identity: Identity) -> None:
         assert isinstance(settings.backend, IbmVpcSettings)
-        self._settings = settings
         self._section = settings.backend
         self._site = site
         self._identity = identity
@@ -57,43 +50,6 @@ class Reach:
         if target.jump is None:
             return SshConnection.connect(target, deadline)
         return SshConnection.through(self._jump_over(target.jump), target, deadline)
-
-    def start(self, name: str, connection: SshConnection, deadline: Deadline) -> Link:
-        """Make sure that the agent runs at the other end of a connection. Raises HostError."""
-        standalone = self._settings.standalone
-        soft = standalone.soft
-        try:
-            endpoint = ensure_agent(
-                connection,
-                build_bundle(),
-                host=name,
-                deadline=deadline,
-                runtime=standalone.runtime,
-                options=["--soft", f"{-1 if soft is None else soft:g}", "--ending", self._settings.ending],
-                root=True,
-            )
-        except BaseException:
-            connection.close()
-            raise
-        return self._link(name, connection, vars(endpoint), endpoint.python)
-
-    def find(self, name: str, connection: SshConnection, deadline: Deadline) -> Link | None:
-        """The agent at the other end of a connection, if one runs. Raises HostError."""
-        try:
-            found = look(connection, host=name, deadline=deadline)
-        except BaseException:
-            connection.close()
-            raise
-        if found.agent is None:
-            connection.close()
-            return None
-        return self._link(name, connection, found.agent)
-
-    def _link(
-        self, name: str, connection: SshConnection, state: Mapping[str, Any], python: str = "python3"
-    ) -> Link:
-        processes = self._section.worker_processes
-        return link_over(connection, state, host=name, processes=processes, python=python)
 
     def close(self) -> None:
         """Close the connection to the head, and with it those through it."""

@@ -1,25 +1,24 @@
-"""Remove things of the cloud and see that they are gone."""
+"""Remove things of the cloud, or switch machines off, and see that it is so."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-from lithops.backends.ibm_vpc.api import WORDS, VpcApi
+from lithops.backends.ibm_vpc.api import INSTANCE, WORDS, VpcApi
+from lithops.backends.ibm_vpc.fleet import DELETING, FAILED, RUNNING, STARTING, STOPPED
 from lithops.errors import CloudError
 from lithops.ssh.deadline import Deadline
 
 REMOVAL_TIMEOUT = 180.0
 """Seconds that a thing may take until it is gone, what it waits for included."""
 _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.5, 3.0)
+_IN_THE_WAY = 409
+"""The status when something else needs it, or something is being done with it."""
 
 
 def remove(
-    api: VpcApi,
-    kind: str,
-    id: str,
-    deadline: Deadline,
-    pause: Callable[[float], None] = time.sleep,
+    api: VpcApi, kind: str, id: str, deadline: Deadline, pause: Callable[[float], None] = time.sleep
 ) -> None:
     """Delete a thing, trying again while something else needs it, and wait until it is gone.
 
@@ -34,9 +33,9 @@ def remove(
                 api.delete(kind, id)
                 asked = True
             except CloudError as exc:
-                if exc.status != 409:
+                if exc.status != _IN_THE_WAY:
                     raise
-                trouble = exc  # In use by what is being deleted, or being deleted itself.
+                trouble = exc
         if api.look(kind, id) is None:
             return
         if deadline.expired:
@@ -45,5 +44,36 @@ def remove(
             raise CloudError(
                 f"the {what} {id} is not gone in time{why}", phase="dismantle", operation=f"delete {what}"
             ) from trouble
-        pause(min(_PAUSES[min(attempt, len(_PAUSES) - 1)], deadline.remaining()))
+        pause(min(_pause(attempt), deadline.remaining()))
         attempt += 1
+
+
+def switch_off(api: VpcApi, id: str, deadline: Deadline, pause: Callable[[float], None] = time.sleep) -> None:
+    """Stop an instance, and wait until it is stopped, or gone.
+
+    Raises:
+        CloudError: it can't be stopped, or is not in time.
+    """
+    asked, attempt = False, 0
+    while True:
+        instance = api.look(INSTANCE, id)
+        status = instance["status"] if instance else None
+        if status in (None, STOPPED, DELETING, FAILED):
+            return
+        if status in (RUNNING, STARTING) and not asked:
+            try:
+                api.act(id, "stop")
+                asked = True
+            except CloudError as exc:
+                if exc.status != _IN_THE_WAY:
+                    raise
+        if deadline.expired:
+            raise CloudError(
+                f"the instance {id} is not off in time: it is {status}", phase="dismantle", operation="stop"
+            )
+        pause(min(_pause(attempt), deadline.remaining()))
+        attempt += 1
+
+
+def _pause(attempt: int) -> float:
+    return _PAUSES[min(attempt, len(_PAUSES) - 1)]

@@ -46,6 +46,8 @@ class Head:
     name: str
     address: str
     address_id: str
+    is_given: bool
+    """Whether the address is the user's own."""
 
 
 class Site:
@@ -270,7 +272,12 @@ class Site:
         if (thing.get("target") or {}).get("id") != nic:
             thing = self.api.ask("update_floating_ip", thing["id"], {"target": {"id": nic}})
         self._bound_to = nic
-        return Head(name=name, address=str(thing["address"]), address_id=str(thing["id"]))
+        return Head(
+            name=name,
+            address=str(thing["address"]),
+            address_id=str(thing["id"]),
+            is_given=self._section.floating_ip is not None,
+        )
 
     _bound_to = ""
 

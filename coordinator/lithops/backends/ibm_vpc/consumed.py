@@ -1,0 +1,156 @@
+"""The instance that the user names, in the mode `consume`: started, used and stopped, and never deleted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lithops.backends.ending import END_TIMEOUT
+from lithops.backends.ibm_vpc.agents import Agents
+from lithops.backends.ibm_vpc.api import ADDRESS, INSTANCE, VpcApi
+from lithops.backends.ibm_vpc.fleet import RUNNING, Action, next_action
+from lithops.backends.ibm_vpc.removal import REMOVAL_TIMEOUT, switch_off
+from lithops.backends.machine import Link
+from lithops.config.settings import IbmVpcSettings, Settings
+from lithops.errors import (
+    AuthenticationError,
+    CloudError,
+    CloudNotFound,
+    HostError,
+    HostKeyError,
+    HostTimeout,
+)
+from lithops.ssh.connection import SshConnection
+from lithops.ssh.deadline import Deadline
+from lithops.ssh.local import local_login
+from lithops.ssh.target import SshTarget, resolve_target
+
+_TRY = 15.0
+_PAUSE = 0.5
+_LOOK_TIMEOUT = 60.0
+
+
+class ConsumedMachine:
+    """See above. Its name is the id of the instance."""
+
+    def __init__(self, settings: Settings, api: VpcApi, agents: Agents) -> None:
+        assert isinstance(settings.backend, IbmVpcSettings) and settings.backend.instance_id
+        self.name = settings.backend.instance_id
+        self._settings = settings
+        self._section = settings.backend
+        self._api = api
+        self._agents = agents
+        self._busy = threading.Lock()
+        self._ended = threading.Event()
+
+    def open(self) -> Link:
+        """Start the instance if it is stopped, and make sure that the agent runs. Raises HostError."""
+        deadline = Deadline.after(self._settings.standalone.start_timeout)
+        with self._busy:
+            try:
+                connection = self._connected(deadline)
+            except CloudError as exc:
+                raise exc.on(self.name) from exc
+        return self._agents.start(self.name, connection, deadline, instance_id=self.name)
+
+    def find(self) -> Link | None:
+        """Connect to the agent that runs there; None when there is none, or the instance is off."""
+        instance = self._look()
+        if instance["status"] != RUNNING:
+            return None
+        deadline = Deadline.after(_LOOK_TIMEOUT)
+        connection = SshConnection.connect(self._target(instance), deadline)
+        return self._agents.find(self.name, connection, deadline)
+
+    def dismantle(self, ask: Callable[[Link, str], None]) -> None:
+        """End the agent and stop the instance, and wait until it is off. Raises HostError."""
+        self._ended.set()
+        with self._busy:
+            try:
+                instance = self._look()
+                if instance["status"] == RUNNING:
+                    self._end_agent(instance, ask)
+                switch_off(self._api, self.name, Deadline.after(REMOVAL_TIMEOUT))
+            except CloudError as exc:
+                raise exc.on(self.name) from exc
+            finally:
+                self._ended.clear()
+
+    def target(self) -> SshTarget:
+        """Whom to connect to, and as whom. Raises HostError."""
+        return self._target(self._look())
+
+    def _end_agent(self, instance: Mapping[str, Any], ask: Callable[[Link, str], None]) -> None:
+        deadline = Deadline.after(END_TIMEOUT)
+        try:
+            connection = SshConnection.connect(self._target(instance), Deadline.after(_TRY))
+        except HostError:
+            return  # Whoever can't be asked is stopped all the same.
+        self._agents.end(self.name, connection, ask, deadline)
+
+    def _connected(self, deadline: Deadline) -> SshConnection:
+        trouble = "it does not run yet"
+        while True:
+            if self._ended.is_set():
+                raise HostError("dismantled while it came up", host=self.name, phase="create")
+            instance = self._look()
+            action = next_action(instance["status"])
+            if action is Action.REPLACE:
+                raise CloudError("the instance has failed, and is not this program's to make again")
+            if action is Action.START:
+                self._api.act(self.name, "start")
+            elif action is Action.CONNECT:
+                target = self._target(instance)
+                try:
+                    return SshConnection.connect(target, Deadline.after(deadline.remaining(_TRY)))
+                except (AuthenticationError, HostKeyError):
+                    raise  # It was there before; waiting changes nothing.
+                except HostError as exc:
+                    trouble = str(exc.args[0])
+            if deadline.expired:
+                raise HostTimeout(
+                    f"it can't be reached in time (standalone.start_timeout): it is {instance['status']}; "
+                    f"{trouble}",
+                    host=self.name,
+                    phase="connect",
+                )
+            self._ended.wait(deadline.remaining(_PAUSE))
+
+    def _look(self) -> dict[str, Any]:
+        instance = self._api.look(INSTANCE, self.name)
+        if instance is None:
+            region = self._section.region
+            raise CloudNotFound(
+                f"ibm_vpc.instance_id: the region {region} has no such instance", host=self.name, status=404
+            )
+        return instance
+
+    def _target(self, instance: Mapping[str, Any]) -> SshTarget:
+        return resolve_target(
+            self._address(instance),
+            login=local_login(),
+            name=self.name,
+            username=self._section.ssh_username,
+            key_filename=self._section.ssh_key_filename,
+        )
+
+    def _address(self, instance: Mapping[str, Any]) -> str:
+        """The public address of the instance: the one that is named, or one that is bound to it."""
+        given = self._section.floating_ip
+        if given is not None:
+            # It may be any address that leads there, also one that the cloud knows nothing of.
+            named = (thing for thing in self._api.list(ADDRESS) if given in (thing["id"], thing["name"]))
+            return str(next(named, {"address": given})["address"])
+        for interface in instance["network_interfaces"]:
+            bound = self._api.ask("list_instance_network_interface_floating_ips", self.name, interface["id"])[
+                "floating_ips"
+            ]
+            if bound:
+                return str(bound[0]["address"])
+        raise CloudError(
+            "the instance has no floating IP: bind one to it, or set ibm_vpc.floating_ip to an address that "
+            "leads there",
+            host=self.name,
+            phase="connect",
+        )

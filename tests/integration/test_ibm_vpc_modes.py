@@ -1,0 +1,97 @@
+"""The modes of IBM Cloud VPC in which machines are used that are there, on a fake cloud with real hosts."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lithops
+from lithops.backends.ibm_vpc.cloud_init import user_data
+from lithops.backends.ibm_vpc.identity import Identity, public_key
+from lithops.backends.ibm_vpc.network import rules
+from tests.cloud.bed import HostedCloud
+from tests.integration.host_functions import where
+
+pytestmark = pytest.mark.integration
+
+
+def test_running_machines_are_used_again_by_the_next_executor(
+    hosted_cloud: HostedCloud, no_login: Path
+) -> None:
+    config = hosted_cloud.config("reuse")
+    hosts = set()
+    for _ in range(2):
+        with lithops.FunctionExecutor(config=config) as fexec:
+            hosts.add(fexec.get_result(fexec.call_async(where, (1, 0)))[1])
+    assert hosts == set(hosted_cloud.resources()["instances"])
+    assert len(hosts) == 1
+    fexec.dismantle()
+    assert hosted_cloud.resources() == {}
+
+
+def test_an_instance_of_the_users_is_started_used_and_stopped(
+    hosted_cloud: HostedCloud, no_login: Path
+) -> None:
+    instance, login_key = _own_instance(hosted_cloud, no_login)
+    hosted_cloud.client().create_instance_action(instance["id"], "stop")
+    hosted_cloud.wait(lambda cloud: cloud.instance("mine").status == "stopped", "it is off")
+    before = hosted_cloud.resources()
+    config = hosted_cloud.config(
+        "consume", ibm_vpc={"instance_id": instance["id"], "ssh_key_filename": login_key}
+    )
+    with lithops.FunctionExecutor(config=config) as fexec:
+        assert fexec.get_result(fexec.call_async(where, (3, 0))) == (3, "mine")
+        fexec.dismantle()
+    assert hosted_cloud.instance("mine").status == "stopped"
+    assert hosted_cloud.resources() == before
+
+
+def _own_instance(cloud: HostedCloud, home: Path) -> tuple[dict[str, Any], str]:
+    """An instance as a user may have it, with a floating IP and a host key that is known here."""
+    keys = Identity(home / "elsewhere")
+    client = cloud.client()
+    vpc = client.create_vpc(name="mine").get_result()
+    cloud.wait(lambda _: client.get_vpc(vpc["id"]).get_result()["status"] == "available", "there is a VPC")
+    group = client.create_security_group({"id": vpc["id"]}, rules=rules(("0.0.0.0/0",))[:1]).get_result()
+    subnet = client.create_subnet(
+        {"vpc": {"id": vpc["id"]}, "zone": {"name": cloud.zone}, "total_ipv4_address_count": 16}
+    ).get_result()
+    cloud.wait(
+        lambda _: client.get_subnet(subnet["id"]).get_result()["status"] == "available", "there is a subnet"
+    )
+    key = keys.host_key("mine")
+    prototype = {
+        "name": "mine",
+        "image": {"id": cloud.image_id},
+        "zone": {"name": cloud.zone},
+        "profile": {"name": "cx2-2x4"},
+        "primary_network_interface": {
+            "subnet": {"id": subnet["id"]},
+            "security_groups": [{"id": group["id"]}],
+        },
+        "user_data": user_data(
+            username="ubuntu",
+            public_key=public_key(Path(keys.login_key).read_text()),
+            host_key=key.private,
+            host_key_public=key.public,
+            unclaimed_after=3600,
+        ),
+    }
+    instance = client.create_instance(prototype).get_result()
+    nic = instance["primary_network_interface"]["id"]
+    address = client.create_floating_ip({"name": "mine", "target": {"id": nic}}).get_result()["address"]
+    (home / ".ssh").mkdir()
+    (home / ".ssh" / "known_hosts").write_text(f"{address} {key.public}\n")
+    cloud.wait(lambda _: _answers(address), "it has booted")
+    return instance, keys.login_key
+
+
+def _answers(address: str) -> bool:
+    try:
+        with socket.create_connection((address, 22), timeout=1):
+            return True
+    except OSError:
+        return False
