@@ -35,7 +35,8 @@ class ConsumedMachine:
     """See above. Its name is the id of the instance."""
 
     def __init__(self, settings: Settings, api: VpcApi, agents: Agents) -> None:
-        assert isinstance(settings.backend, IbmVpcSettings) and settings.backend.instance_id
+        assert isinstance(settings.backend, IbmVpcSettings)
+        assert settings.backend.instance_id is not None
         self.name = settings.backend.instance_id
         self._settings = settings
         self._section = settings.backend
