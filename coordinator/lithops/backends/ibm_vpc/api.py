@@ -191,8 +191,7 @@ class VpcApi:
     def _ready(self) -> Any:
         """The client, with a token that is valid.
 
-        In the SDK, threads wait for a minute after one that asked for a token has failed; here one asks at a
-        time.
+        In the SDK, threads wait for a minute when one got no token; so here one at a time asks for it.
         """
         with self._lock:
             if self._client is None:
