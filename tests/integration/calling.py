@@ -237,6 +237,16 @@ def bytecode() -> dict[str, Any]:
     return {"from": socket.__spec__.cached, "prefix": sys.pycache_prefix}
 
 
+def text_of(path: str) -> str:
+    return Path(path).read_text()
+
+
+def mounts() -> dict[str, str]:
+    """What is mounted here, and whether it may be written: rw or ro."""
+    lines = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return {line[1]: line[3].partition(",")[0] for line in lines}
+
+
 def interfaces() -> list[str]:
     return sorted(os.listdir("/sys/class/net"))
 

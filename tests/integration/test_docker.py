@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from lithops import FunctionExecutor
 from lithops.errors import CallTimeout, WorkerDied
+from lithops.futures_list import FuturesList
 from lithops_agent.instants import Instant
 from tests.integration import calling
 from tests.integration.conftest import IMAGE, InImage
@@ -51,6 +53,24 @@ def test_who_runs_and_where(engine: Engine, in_image: InImage) -> None:
     assert told["no_new_privileges"]
     assert told["home"] == told["cwd"] == "/lithops/home"
     assert engine.host.run("stat -c %u /home/user/shared/made").stdout.strip() == str(uid)
+
+
+def test_a_volume_that_may_only_be_read(engine: Engine, in_image: InImage) -> None:
+    engine.host.run(
+        "mkdir -p /home/user/given && echo data >/home/user/given/x && chown user /home/user/given"
+    )
+    fexec = in_image(docker_volumes=["/home/user/given:/given:ro"])
+    assert fexec.call_async(calling.text_of, ("/given/x",)).result(timeout=30) == "data\n"
+    with pytest.raises(OSError, match="Read-only"):
+        fexec.call_async(calling.touch, ("/given/new",)).result(timeout=30)
+
+
+def test_the_agents_files_may_only_be_read(in_image: InImage) -> None:
+    """What all jobs share, the program of the workers above all, is not for a function to change."""
+    told = in_image().call_async(calling.mounts, ()).result(timeout=30)
+    ours = {path: how for path, how in told.items() if "/.lithops/agent/" in path}
+    assert {path.rpartition("/")[2] for path, how in ours.items() if how == "rw"} == {"jobs", "notes"}
+    assert [path for path, how in ours.items() if path.endswith("-worker.zip") and how == "ro"]
 
 
 def test_variables_of_the_environment(
@@ -118,10 +138,13 @@ def test_a_cancelled_call_ends(engine: Engine, in_image: InImage) -> None:
     eventually(lambda: engine.host.run(f"kill -0 {pid}", check=False).returncode != 0, "its worker ends", 10)
 
 
-def test_a_call_that_takes_too_much_memory_is_killed(in_image: InImage) -> None:
+def test_a_call_that_takes_too_much_memory_is_killed(engine: Engine, in_image: InImage) -> None:
     fexec = in_image(vm={"runtime_memory": 64, "worker_processes": 1})
     with pytest.raises(WorkerDied, match="memory"):
         fexec.call_async(calling.work, (400, 0.1)).result(timeout=30)
+    limits = "{{.HostConfig.NanoCpus}} {{.HostConfig.Memory}} {{.HostConfig.MemorySwap}}"
+    told = engine.docker(f"inspect --format '{limits}' {engine.containers()[0]}")
+    assert told == f"{10**9} {64 * 10**6} {64 * 10**6}", "one CPU for one worker, and its memory"
     assert fexec.call_async(calling.work, (10, 0.1)).result(timeout=30)
 
 
@@ -136,14 +159,22 @@ def test_dismantling_removes_the_container(engine: Engine, in_image: InImage) ->
 
 
 def test_a_killed_agent_comes_back_to_its_job(engine: Engine, in_image: InImage) -> None:
-    fexec = in_image()
-    futures = fexec.map(calling.span, [0.3] * 12)
-    eventually(lambda: any(future.done for future in futures), "the first result", 30)
+    fexec, futures = _waiting_calls(engine, in_image)
     before = engine.containers()
-    engine.host.run(f"kill -9 {_main_pid(engine)}")
-    assert len(fexec.get_result(futures, timeout=60)) == 12
+    main = _main_pid(engine)
+    engine.host.run(f"kill -9 {main} $(pgrep -P {main}); touch /home/user/shared/go-on")
+    assert len(fexec.get_result(futures, timeout=60)) == 6
     eventually(lambda: not set(before) & set(engine.containers()), "the old container is gone", 10)
     assert len(engine.containers()) == 1
+
+
+def _waiting_calls(engine: Engine, in_image: InImage) -> tuple[FunctionExecutor, FuturesList]:
+    """Calls of which some run, and none ends before a file is there."""
+    engine.host.run("mkdir -p /home/user/shared && rm -f /home/user/shared/* && chown user /home/user/shared")
+    fexec = in_image(docker_volumes=["/home/user/shared:/shared"])
+    futures = fexec.map(calling.until_there, ["/shared/go-on"] * 6)
+    eventually(lambda: any(future.running for future in futures), "a call runs", 30)
+    return fexec, futures
 
 
 def _main_pid(engine: Engine) -> int:
@@ -151,11 +182,9 @@ def _main_pid(engine: Engine) -> int:
 
 
 def test_a_job_outlives_a_restart_of_the_engine(engine: Engine, in_image: InImage) -> None:
-    fexec = in_image()
-    futures = fexec.map(calling.span, [0.3] * 12)
-    eventually(lambda: any(future.done for future in futures), "the first result", 30)
-    engine.host.run("systemctl restart docker", timeout=60)
-    assert len(fexec.get_result(futures, timeout=90)) == 12
+    fexec, futures = _waiting_calls(engine, in_image)
+    engine.host.run("systemctl restart docker && touch /home/user/shared/go-on", timeout=60)
+    assert len(fexec.get_result(futures, timeout=90)) == 6
 
 
 def test_the_fence_removes_containers_of_a_dead_agent(engine: Engine, in_image: InImage) -> None:

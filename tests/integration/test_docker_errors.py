@@ -17,6 +17,7 @@ from lithops.errors import (
     HostDiskFull,
     HostError,
     ImageArchitectureError,
+    ImageError,
     ImageNotFound,
     ImagePythonError,
     RegistryUnauthorized,
@@ -24,7 +25,7 @@ from lithops.errors import (
 )
 from tests.integration.conftest import IMAGE, InImage
 from tests.integration.functions import double
-from tests.integration.support import eventually, works
+from tests.integration.support import eventually
 from tests.testbed import Host
 from tests.testbed.engine import LOCAL_PYTHON, PRIVATE, REGISTRY, USER, Engine
 
@@ -96,6 +97,17 @@ def test_an_image_is_pulled_again_when_that_is_wanted(registry: Engine, in_image
     assert registry.docker(f"inspect --format '{{{{.Id}}}}' {name}") == before
     assert in_image(name, pull_runtime=True).call_async(double, 21).result(timeout=30) == 42
     assert registry.docker(f"inspect --format '{{{{.Id}}}}' {name}") != before
+
+
+def test_an_image_by_its_digest_is_that_one_whatever_the_tag_is(registry: Engine, in_image: InImage) -> None:
+    name = f"{REGISTRY}/lithops-test/by-digest"
+    registry.push(IMAGE, f"{name}:1")
+    registry.docker(f"pull -q {name}:1")
+    digest = registry.docker(f"inspect --format '{{{{index .RepoDigests 0}}}}' {name}:1")
+    registry.docker(f"rmi {name}:1")
+    future = in_image(digest).call_async(double, 21)
+    assert future.result(timeout=60) == 42
+    assert future.stats["runtime_digest"] == digest
 
 
 def test_a_private_image_needs_the_login_and_leaves_no_trace_of_it(
@@ -187,10 +199,15 @@ def test_no_room_for_an_image(registry: Engine, in_image: InImage) -> None:
         fails(in_image(name), HostDiskFull, "roomy", "docker image prune")
 
 
+def test_no_gpu(engine: Engine, in_image: InImage) -> None:
+    fails(in_image(use_gpu=True), ImageError, "gives no GPU", "NVIDIA Container Toolkit", "use_gpu")
+    eventually(lambda: engine.containers() == [], "the container is gone")
+
+
 def test_no_engine(bed_host: Host) -> None:
     with FunctionExecutor(config=bed_host.lithops_config(standalone={"runtime": IMAGE})) as fexec:
         fails(fexec, DockerNotFound, "docker.sock", "install Docker")
-    works(bed_host.lithops_config())
+    assert bed_host.processes(), "the agent goes on, for what needs no engine"
 
 
 def test_a_login_that_may_not_use_the_engine(engine: Engine, in_image: InImage) -> None:

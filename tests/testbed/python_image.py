@@ -22,7 +22,12 @@ _ABOUT = (
     "import json, sys, sysconfig; "
     "print(json.dumps([sys.executable, sysconfig.get_path('stdlib'), '%d.%d' % sys.version_info[:2]]))"
 )
-_WANTED_BY_WHEELS = ("libstdc++.so.6", "libgcc_s.so.1", "libgomp.so.1")
+_WANTED_BY_WHEELS = (
+    "libstdc++.so.6", "libgcc_s.so.1", "libgomp.so.1",
+    "libdl.so.2", "libm.so.6", "libnss_dns.so.2", "libnss_files.so.2", "libpthread.so.0", "libresolv.so.2",
+    "librt.so.1", "libutil.so.1",
+)  # fmt: skip
+"""What wheels for Linux may take for granted, and what the C library opens by itself."""
 _MERGED = ("bin", "sbin", "lib", "lib64")
 _LIBRARY = re.compile(r"^\s*(?:\S+ => )?(/\S+) \(0x", re.MULTILINE)
 

@@ -127,7 +127,9 @@ class Place:
 
 def container_request(options: ContainerOptions, place: Place, folder: Path, python: str) -> dict[str, Any]:
     """The body of the request that makes the container, with ``python`` as its program."""
-    memory = None if options.memory is None else options.memory * place.processes
+    # A job that says how many work is not known to the agent yet when the image is made ready for it.
+    workers = options.cpus or place.processes
+    memory = None if options.memory is None else options.memory * workers
     limits: dict[str, Any] = {} if memory is None else {"Memory": memory, "MemorySwap": memory}
     if options.cpus is not None:
         limits["NanoCpus"] = min(options.cpus, os.cpu_count() or 1) * 10**9

@@ -27,6 +27,7 @@ _UNREACHABLE = (
 _ARCHITECTURE = ("no matching manifest", "exec format error", "does not match the specified platform")
 _UNAUTHORIZED = ("no basic auth credentials", "unauthorized", "authentication required")
 _NOT_THERE = ("manifest unknown", "no such image", "not found", "pull access denied", "name unknown")
+_NO_GPU = ("could not select device driver", "nvidia-container-cli", "unresolvable cdi devices")
 _INVALID = ("invalid reference format", "invalid repository name", "invalid tag", "must be lowercase")
 
 
@@ -51,6 +52,11 @@ def classify(status: int, message: str) -> EngineError:
     ):
         if any(word in text for word in words):
             return EngineError(kind, message)
+    if any(word in text for word in _NO_GPU):
+        advice = (
+            "install its driver and the NVIDIA Container Toolkit there, or set standalone.use_gpu to false"
+        )
+        return EngineError(RuntimeFailure.ENGINE, f"Docker gives no GPU to containers ({message}): {advice}")
     return EngineError(RuntimeFailure.ENGINE, f"{message} (HTTP {status})")
 
 

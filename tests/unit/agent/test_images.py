@@ -227,17 +227,23 @@ def test_a_pull_that_its_registry_leaves_waiting_ends(
 
 
 def test_limits_are_of_all_workers_together(tmp_path: Path) -> None:
-    options = ContainerOptions(
-        name="i", python="3.11", memory=64_000_000, cpus=1, gpu=True, volumes=["/a:/a"]
-    )
+    options = ContainerOptions(name="i", python="3.11", memory=64_000_000, gpu=True, volumes=["/a:/a"])
     made = container_request(options, Place(tmp_path, "/w.zip", 3), tmp_path / "c", "python3.11")
     host = made["HostConfig"]
     assert (host["Memory"], host["MemorySwap"]) == (192_000_000, 192_000_000)
-    assert host["NanoCpus"] == 10**9
+    assert "NanoCpus" not in host
     assert host["DeviceRequests"][0]["Capabilities"] == [["gpu"]]
     assert host["Binds"] == ["/a:/a"]
     assert (host["CapDrop"], host["SecurityOpt"]) == (["ALL"], ["no-new-privileges"])
     assert made["User"] == f"{os.getuid()}:{os.getgid()}"
+
+
+def test_a_job_that_says_how_many_work_has_memory_and_cpus_for_these(tmp_path: Path) -> None:
+    options = ContainerOptions(name="i", python="3.11", memory=64_000_000, cpus=1)
+    host = container_request(options, Place(tmp_path, "/w.zip", 3), tmp_path / "c", "python3.11")[
+        "HostConfig"
+    ]
+    assert (host["Memory"], host["MemorySwap"], host["NanoCpus"]) == (64_000_000, 64_000_000, 10**9)
 
 
 def test_variables_are_not_for_the_engine_to_keep(tmp_path: Path) -> None:
