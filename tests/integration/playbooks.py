@@ -38,6 +38,16 @@ def write_inventory(folder: Path, host: Host, user: str) -> Path:
     return path
 
 
+def ad_hoc(module: str, arguments: str, inventory: Path, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run one module on the hosts of an inventory."""
+    program = Path(sys.executable).with_name("ansible")
+    return subprocess.run(
+        [str(program), "all", "-i", str(inventory), "-m", module, "-a", arguments],
+        cwd=ROOT / "ansible", env=environment(home, ANSIBLE_NOCOLOR="1", LC_ALL="C.UTF-8"),
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
 def play(name: str, inventory: Path, home: Path, **variables: object) -> Played:
     """Run a playbook with ``home`` as the user's home here; it may fail on the host, but must not break."""
     program = Path(sys.executable).with_name("ansible-playbook")

@@ -15,7 +15,7 @@ import pytest
 import lithops
 from tests.integration import calling, functions
 from tests.integration.conftest import OpenExecutor
-from tests.integration.playbooks import PLACE, ROOT, Played, play, write_inventory
+from tests.integration.playbooks import PLACE, ROOT, Played, ad_hoc, play, write_inventory
 from tests.integration.support import agent_state, environment, eventually, run_script, works
 from tests.testbed import Host, Testbed
 from tests.testbed.fixtures import FreshHost
@@ -242,3 +242,21 @@ def test_without_the_package_it_says_what_to_do(prepared: Host, tmp_path: Path) 
     assert played.failed == 1
     assert "No module named" in played.output
     assert "Set lithops_python" in " ".join(played.output.split())
+
+
+@pytest.mark.parametrize(
+    ("release", "is_supported"),
+    [("22.04", True), ("24.04", True), ("20.04", False), ("24.10", False)],
+)
+def test_releases_of_ubuntu(bare: Host, tmp_path: Path, release: str, is_supported: bool) -> None:
+    """By their names alone: no host of the testbed is Ubuntu. No other role looks at the distribution."""
+    bare.run("cp /etc/os-release /root/os-release")
+    bare.run("rm /etc/os-release; cat > /etc/os-release", input=f'ID=ubuntu\nVERSION_ID="{release}"\n')
+    try:
+        done = ad_hoc("include_role", "name=supported", write_inventory(tmp_path, bare, "user"), tmp_path)
+    finally:
+        bare.run("rm /etc/os-release; mv /root/os-release /etc/os-release")
+    assert (done.returncode == 0) == is_supported, done.stdout + done.stderr
+    assert (
+        f"{bare.name} is ubuntu {release}, and hosts are" in " ".join(done.stdout.split())
+    ) != is_supported
