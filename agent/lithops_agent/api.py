@@ -15,6 +15,7 @@ from flask import Flask, Response, request, send_file
 
 from lithops_agent import protocol
 from lithops_agent.disk import is_disk_full
+from lithops_agent.environments.manager import InUse
 from lithops_agent.environments.request import read_wanted
 from lithops_agent.journal import CallData, UnknownJob
 from lithops_agent.leftovers import unlink_all
@@ -94,6 +95,10 @@ def _handle_errors(app: Flask) -> None:
     @app.errorhandler(RuntimeUnusable)
     def unusable(exc: RuntimeUnusable) -> Response:
         return _problem(422, Problem.RUNTIME, str(exc), failure=exc.kind)
+
+    @app.errorhandler(InUse)
+    def in_use(exc: InUse) -> Response:
+        return _problem(409, Problem.IN_USE, str(exc))
 
     @app.errorhandler(ProtocolError)
     def bad(exc: ProtocolError) -> Response:

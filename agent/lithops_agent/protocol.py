@@ -88,6 +88,7 @@ class Problem:
     DRAINING = "urn:lithops:draining"
     RUNTIME = "urn:lithops:runtime"
     """The image can't be used; the answer's ``failure`` is one of `RuntimeFailure`."""
+    IN_USE = "urn:lithops:in-use"
     INTERNAL = "urn:lithops:internal"
 
 
@@ -103,7 +104,6 @@ class RuntimeFailure:
     ARCHITECTURE = "architecture"
     NO_PYTHON = "no-python"
     OTHER_PYTHON = "other-python"
-    IN_USE = "in-use"
     ENGINE = "engine"
     """Whatever else the engine refuses, in its own words."""
 

@@ -317,7 +317,7 @@ class Agent:
         return {"images": found, "engine": trouble, "environments": self.environments.listed()}
 
     def remove_runtime(self, kind: str, name: str) -> bool:
-        """Remove an image or an environment; whether it was there. Raises RuntimeUnusable."""
+        """Remove an image or an environment; whether it was there. Raises RuntimeUnusable, InUse."""
         from lithops_agent.runtimes.engine import Engine
         from lithops_agent.runtimes.inventory import remove_image
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 from lithops.errors import WaitTimeout
 from lithops.future import ResponseFuture
 from lithops.job.waiting import Waiter
-from lithops.progress import Progress
-from lithops.wait import ALL_COMPLETED, cancel, target_of
+from lithops.progress import Count, Progress
+from lithops.wait import ALL_COMPLETED, activity_of, cancel, target_of
 
 if TYPE_CHECKING:
     from lithops.executors import FunctionExecutor
@@ -190,6 +190,7 @@ class _Attempts:
         self._throw = throw
         self._waiter = Waiter(stop_on_failure=True)
         self._owners = {future.response_future: future for future in futures}
+        self._failed = 0
         self.ended: list[RetryingFuture] = []
 
     def run(self, target: int, timeout: Optional[float], progress: Progress) -> None:
@@ -200,7 +201,8 @@ class _Attempts:
         while True:
             fresh = self._waiter.wait(target + failures, pause)
             failures += self._settle(fresh)
-            progress.show(len(self.ended), len(self._futures))
+            count = Count(len(self.ended), len(self._futures), self._failed)
+            progress.show(count, lambda: activity_of(list(self._owners)))
             if len(self.ended) >= target:
                 return
             left = None if deadline is None else deadline - time.monotonic()
@@ -220,6 +222,7 @@ class _Attempts:
                 again.append(future)
                 continue
             self.ended.append(future)
+            self._failed += attempt.error
             if attempt.error and failed is None:
                 failed = attempt
         for future in again:

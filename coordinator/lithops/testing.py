@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from lithops.errors import CallCancelled
 from lithops.future import batch
-from lithops.job.model import Job, Outcome
+from lithops.job.model import Activity, Job, Outcome
 
 if TYPE_CHECKING:
     from lithops.future import ResponseFuture
@@ -66,6 +66,10 @@ class FakeSession:
             threading.Thread(target=self._run_all, args=(entries,), daemon=True).start()
         else:
             self._run_all(entries)
+
+    def activity(self) -> Activity:
+        """One host, which is always ready."""
+        return Activity(running=len(self._waiting), ready=1, hosts=1)
 
     def run(self, count: Optional[int] = None) -> int:
         """Run so many of the held calls, or all, in the order of submission; gives their number."""

@@ -12,10 +12,10 @@ from lithops.errors import WaitTimeout
 from lithops.future import ResponseFuture, leaves
 from lithops.futures_list import FuturesList
 from lithops.job.waiting import Waiter, lock
-from lithops.progress import Progress
+from lithops.progress import Count, Progress
 
 if TYPE_CHECKING:
-    from lithops.job.model import Session
+    from lithops.job.model import Activity, Session
 
 ALWAYS = 0
 ANY_COMPLETED = 1
@@ -123,6 +123,20 @@ def cancel(futures: Iterable[ResponseFuture]) -> int:
     return count
 
 
+def activity_of(futures: Iterable[ResponseFuture]) -> Activity:
+    """What goes on at the hosts of all sessions that these futures belong to."""
+    from lithops.job.model import Activity
+
+    sessions = {id(session): session for future in futures if (session := future._info.session)}
+    told = [session.activity() for session in sessions.values()]
+    return Activity(
+        running=sum(each.running for each in told),
+        ready=sum(each.ready for each in told),
+        hosts=sum(each.hosts for each in told),
+        doing=next((each.doing for each in told if each.doing), ""),
+    )
+
+
 class Gathering:
     """One wait: which futures it is about, when it is over, and what failed first."""
 
@@ -145,6 +159,7 @@ class Gathering:
         self._cancels = cancels  # Whether an interrupt ends the calls, too.
         self._waiter = Waiter(stop_on_failure=throw_except)
         self._watched: list[ResponseFuture] = []
+        self._failed = 0
 
     def run(self, timeout: Optional[float], show_progressbar: bool, clock: Callable[[], float]) -> None:
         """Wait. The errors are those of `wait`."""
@@ -174,7 +189,7 @@ class Gathering:
         while True:
             fresh = waiter.wait(self._target(), pause)
             self._settle(fresh)
-            progress.show(waiter.ended, waiter.total)
+            progress.show(Count(waiter.ended, waiter.total, self._failed), lambda: activity_of(self._watched))
             if fresh:
                 pause = 0  # What these returned may have ended already: look again.
                 continue
@@ -199,6 +214,7 @@ class Gathering:
     def _settle(self, ended: Iterable[ResponseFuture]) -> None:
         """Look at futures that have ended: follow those that they returned, raise what failed."""
         for future in ended:
+            self._failed += future._failed
             children = future._follow() if future._may_have_children else future._children
             if isinstance(children, FuturesList):
                 self._watch(children)

@@ -29,7 +29,7 @@ from lithops_agent.disk import is_disk_full
 from lithops_agent.environments.build import BuildFailed, build
 from lithops_agent.environments.request import Wanted, Wheel
 from lithops_agent.environments.store import Store
-from lithops_agent.protocol import ProtocolError, RuntimeFailure, RuntimeUnusable
+from lithops_agent.protocol import ProtocolError
 
 _TOGETHER = 8
 """Wheels that are fetched at the same time."""
@@ -55,6 +55,10 @@ class _Build:
         self.progress = "begins"
         self.error = ""
         self.kind = ""
+
+
+class InUse(Exception):
+    """A job runs in the environment."""
 
 
 class Environments:
@@ -131,11 +135,11 @@ class Environments:
         return self._store.environments()
 
     def remove(self, name: str) -> bool:
-        """Remove an environment; whether it was there. Raises RuntimeUnusable when a job uses it."""
+        """Remove an environment; whether it was there. Raises InUse."""
         with self._changed:
             folder = f"{self._store.folder_of(name)}/"
             if name in self._builds or any(runtime.startswith(folder) for runtime in self._runtimes()):
-                raise RuntimeUnusable(RuntimeFailure.IN_USE, f"a job uses the environment {name}")
+                raise InUse(f"a job uses the environment {name}")
             if self._store.python_of(name) is None:
                 return False
             self._store.clear(name)

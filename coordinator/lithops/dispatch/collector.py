@@ -61,7 +61,7 @@ class Collector:
                 return False
             self._cursor = max(self._cursor, int(header["cursor"]))
         self._hand_over(records)
-        session.calls_running((job, number) for job, number in header["running"])
+        session.calls_running(runner.name, header["running"])
         session.host_heard(runner.name, link.agent_id, header.get("ends_in"))
         session.load_reported(runner.name, header["waiting"], int(header["free"]))
         return True

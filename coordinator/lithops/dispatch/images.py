@@ -57,8 +57,12 @@ def prepare(
     request: str,
     host: str,
     is_wanted: Callable[[], bool],
+    tell: Callable[[str], None] = lambda doing: None,
 ) -> Optional[Ready]:
-    """Have a host make an image ready; None when that is not wanted any more. Raises HostError."""
+    """Have a host make an image ready; None when that is not wanted any more. Raises HostError.
+
+    ``tell`` is told what is being done meanwhile.
+    """
     if options.image:
         return Ready(options=options, digest="")
     asked = {
@@ -84,6 +88,7 @@ def prepare(
             image, digest = str(told["image"]), str(told["digest"])
             return Ready(options=dataclasses.replace(options, image=image), digest=digest)
         line = describe(told)
+        tell(f"{options.name} {line}")
         if line != shown and (not shown or time.monotonic() - shown_at >= _SHOWN_EVERY):
             logger.info("host %s: %s %s", host, options.name, line)
             shown, shown_at = line, time.monotonic()

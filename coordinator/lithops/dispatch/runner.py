@@ -48,6 +48,8 @@ class HostRunner:
         self.collector = Collector(self)
         self.adoption = Adoption(self)
         self._machine = machine
+        self.doing = ""
+        """What is being done there before calls can run, in words; empty: nothing."""
         self._link: Link | None = None
         self._agent_id: str | None = None
         self._boot_id: str | None = None
@@ -222,7 +224,7 @@ class HostRunner:
         if environments is None:
             return link
         try:
-            return environments.prepare(link, client, self._is_over_now)
+            return environments.prepare(link, client, self._is_over_now, self.tell)
         except Refused as exc:
             if exc.kind != Problem.DRAINING:
                 raise EnvironmentFailed(exc.args[0], host=self.name, phase="environment") from exc
@@ -269,8 +271,19 @@ class HostRunner:
                 self.changed.wait_for(self._is_over, pause)
             return not self._is_over()
 
+    def tell(self, doing: str) -> None:
+        """Note what is being done there, for those who wait."""
+        self.doing = doing
+
     def _open_once(self) -> Link | None:
         """Open the link; None when it is not wanted any more. Raises HostError."""
+        self.tell("starting the agent")
+        try:
+            return self._open_link()
+        finally:
+            self.tell("")
+
+    def _open_link(self) -> Link | None:
         link = self._machine.open()
         client = self.client(link)
         try:

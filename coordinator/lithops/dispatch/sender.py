@@ -359,7 +359,11 @@ class Sender:
             with session.lock:
                 return session.job_state(job) is not None and not self._runner.is_off(link)
 
-        ready = self._ready.get(options.key) or prepare(client, runtime, options, job, link.host, is_wanted)
+        ready = self._ready.get(options.key)
+        try:
+            ready = ready or prepare(client, runtime, options, job, link.host, is_wanted, self._runner.tell)
+        finally:
+            self._runner.tell("")
         if ready is not None:
             with session.lock:
                 if not runtime.pull:

@@ -10,17 +10,18 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lithops.backends.machine import Machine, Supply
+from lithops.dispatch.activity import activity_of
 from lithops.dispatch.assignment import Action, Assignment, GiveUp, Revoke, Send
 from lithops.dispatch.jobs import JobState, Retention, SessionOptions, shares
 from lithops.dispatch.outcomes import failure_of, outcome_of
 from lithops.dispatch.runner import HostRunner
 from lithops.errors import CallCancelled, HostError, HostLost
 from lithops.future import batch
-from lithops.job.model import Job, Outcome
+from lithops.job.model import Activity, Job, Outcome
 from lithops.state.ledger import Ledger, NoLedger
 from lithops_agent.protocol import ResultRecord
 
@@ -56,6 +57,8 @@ class RemoteSession:
         self._searches: dict[str, set[str]] = {}
         """Jobs of an earlier process: the hosts that have not told yet which calls they have."""
         self._retention = Retention()
+        self._running: dict[str, int] = {}
+        """How many calls each host runs, as it said last."""
         self._heard: dict[str, tuple[str, float]] = {}
         """The agent of each host, and when it was noted."""
         self._clock = clock
@@ -159,6 +162,11 @@ class RemoteSession:
             if not self.options.keep_jobs:
                 self._release(self._retention.seen(job_key))
 
+    def activity(self) -> Activity:
+        """What goes on at the hosts."""
+        with self.lock:
+            return activity_of(self._runners.values(), self._running)
+
     def dismantle(self) -> None:
         """End the agents of all hosts now. Calls that have not ended are cancelled.
 
@@ -238,10 +246,11 @@ class RemoteSession:
                     ended.append((future, outcome))
         self._tell(ended)
 
-    def calls_running(self, running: Iterable[tuple[str, int]]) -> None:
-        """These calls are being run now."""
+    def calls_running(self, name: str, running: Collection[tuple[str, int]]) -> None:
+        """These calls are being run by a host now."""
         now = self._clock()
         with self.lock:
+            self._running[name] = len(running)
             found = [
                 future
                 for job, number in running

@@ -67,8 +67,16 @@ class Environments:
         """Resolve ahead, in a thread of its own. An error is told when the host is prepared."""
         threading.Thread(target=self._ahead, args=(host,), name=f"environment {host}", daemon=True).start()
 
-    def prepare(self, link: Link, client: Client, is_over: Callable[[], bool]) -> Link:
+    def prepare(
+        self,
+        link: Link,
+        client: Client,
+        is_over: Callable[[], bool],
+        tell: Callable[[str], None] = lambda doing: None,
+    ) -> Link:
         """The same link with the interpreter of the environment as its runtime, once that is there.
+
+        ``tell`` is told what is being done meanwhile.
 
         Raises HostError.
         """
@@ -79,8 +87,9 @@ class Environments:
             raise EnvironmentFailed(message, host=link.host, phase="environment") from exc
         self._cache.keep_platform(link.host, platform)
         try:
+            tell("resolving requirements")
             lock = self._resolved(platform)
-            python = self._built(link, client, lock, platform, is_over)
+            python = self._built(link, client, lock, platform, is_over, tell)
         except EnvironmentFailed as exc:
             if exc.host:
                 raise
@@ -153,7 +162,13 @@ class Environments:
     # -- the host --
 
     def _built(
-        self, link: Link, client: Client, lock: Lock, platform: HostPlatform, is_over: Callable[[], bool]
+        self,
+        link: Link,
+        client: Client,
+        lock: Lock,
+        platform: HostPlatform,
+        is_over: Callable[[], bool],
+        tell: Callable[[str], None],
     ) -> str:
         """The interpreter of the environment on the host."""
         wanted = {
@@ -180,10 +195,12 @@ class Environments:
                 if sent > _ROUNDS:
                     message = "it lost the wheels that were sent there again and again"
                     raise EnvironmentFailed(message, host=link.host, phase="environment")
+                tell("sending packages for the environment")
                 self._send(link, client, lock, answer)
                 wanted["fetch"] = False
             elif answer.get("progress") != said:
                 said = str(answer.get("progress"))
+                tell(f"environment: {said}")
                 logger.info("host %s: environment: %s", link.host, said)
 
     def _send(self, link: Link, client: Client, lock: Lock, answer: Mapping[str, Any]) -> None:

@@ -59,6 +59,17 @@ class Outcome:
     stats: Sequence[float] = ()
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Activity:
+    """What goes on at the hosts of a session: how many calls run there, as far as is known, and how many of
+    the ``hosts`` in use are ready. ``doing`` is what the others are doing meanwhile, in words."""
+
+    running: int = 0
+    ready: int = 0
+    hosts: int = 0
+    doing: str = ""
+
+
 class Session(Protocol):
     """Runs the jobs of one executor on its hosts. Thread-safe; no method waits for a host, except
     ``submit`` within a worker, which may end when its function returns.
@@ -84,6 +95,9 @@ class Session(Protocol):
 
     def job_seen(self, job_key: str) -> None:
         """The program has been told how all calls of a job ended: hosts may forget it."""
+
+    def activity(self) -> Activity:
+        """What goes on now, for those who wait."""
 
     def dismantle(self) -> None:
         """End the agents (and machines, where the backend says so) of all hosts now."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lithops_agent.environments.manager import Environments
-from lithops_agent.protocol import RuntimeFailure, RuntimeUnusable
+from lithops_agent.environments.manager import Environments, InUse
+from lithops_agent.protocol import RuntimeUnusable
 from lithops_agent.runtimes.inventory import images, remove_image
 from tests.unit.agent.engines import FakeEngine
 
@@ -75,9 +75,8 @@ def test_whole_environments_are_listed_with_their_packages(tmp_path: Path, built
 
 
 def test_an_environment_is_removed_unless_a_job_uses_it(tmp_path: Path, built: Path) -> None:
-    with pytest.raises(RuntimeUnusable, match="a job uses the environment") as raised:
+    with pytest.raises(InUse, match="a job uses the environment"):
         environments(tmp_path, [str(built / "bin" / "python")]).remove(NAME)
-    assert raised.value.kind == RuntimeFailure.IN_USE
     assert environments(tmp_path, []).remove(NAME)
     assert not built.exists()
     assert not environments(tmp_path, []).remove(NAME)
