@@ -116,7 +116,15 @@ class FunctionExecutor(Calls):
             self._submitter.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.executor_id} on {self.backend}>"
+        from lithops.display import describe_executor
+
+        return describe_executor(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from lithops.display import executor_html
+
+        return executor_html(self)
 
     def find_future(self, job_id: str, number: int) -> Optional[ResponseFuture]:
         """The future of a call that this executor made, while it remembers the call."""

@@ -41,7 +41,15 @@ class ResponseFuture(CallRecord):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return f"<ResponseFuture {self.activation_id} {self.function_name}() {self._state}>"
+        from lithops.display import describe_future
+
+        return describe_future(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from lithops.display import future_html
+
+        return future_html(self)
 
     # ---- how it stands ------------------------------------------------------------------------------
 

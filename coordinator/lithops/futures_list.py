@@ -33,6 +33,12 @@ class FuturesList(_List):
         self._earlier: list[ResponseFuture] = []
         self._is_one = False  # A function returned one future, not a list with one.
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from lithops.display import futures_html
+
+        return futures_html(self)
+
     @property
     def config(self) -> Optional[dict[str, Any]]:
         """The configuration of the executor."""
