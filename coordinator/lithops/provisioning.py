@@ -120,7 +120,8 @@ def build_environment(machine: Machine, settings: Settings) -> str:
 def pack_context(folder: Path, dockerfile: Path) -> bytes:
     """What an image is built from, as a tar archive. Raises OSError."""
     data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as archive:
+    # Docker takes no archive that begins with an extended header for one.
+    with tarfile.open(fileobj=data, mode="w", format=tarfile.GNU_FORMAT) as archive:
         archive.add(folder, arcname=".", filter=_without_git)
         if not dockerfile.resolve().is_relative_to(folder.resolve()):
             archive.add(dockerfile, arcname=dockerfile.name)

@@ -103,7 +103,7 @@ def _detail(invocation: Invocation, records: Records, record: JobRecord) -> JobD
         with working(f"asking {count(len(machines), 'host')}"):
             hosts = jobs.shares(machines, record.job_key)
             if view.state == "script gone":
-                sweep(records, record, machines, time.time())
+                sweep(records, record, _answering(machines, hosts), time.time())
         view = _view(records, record.job_key)
     return JobDetail(job=view, hosts=hosts, failures=records.failures_of(record.job_key))
 
@@ -180,10 +180,13 @@ def cancel(invocation: Invocation, job: str) -> None:
         if view.state not in ("running", "script gone"):
             raise NothingThere(f"job {record.job_key} has ended: there is nothing to cancel")
         machines = _machines(invocation, records, record)
+        if not machines:
+            _give_up(records, view)
+            return
         with working(f"telling {count(len(machines), 'host')}"):
             told = jobs.cancel(machines, record.job_key)
             if view.state == "script gone":
-                sweep(records, record, machines, time.time())
+                sweep(records, record, _answering(machines, told), time.time())
     silent = [share for share in told if share.error]
     ended = sum(share.waiting + len(share.running) for share in told)
     hosts = count(len(told) - len(silent), "host")
@@ -191,6 +194,14 @@ def cancel(invocation: Invocation, job: str) -> None:
     if silent:
         reasons = "; ".join(f"{share.host}: {share.error}" for share in silent)
         raise Failure(f"not cancelled on {count(len(silent), 'host')}: {reasons}")
+
+
+def _give_up(records: Records, view: JobView) -> None:
+    """Cancel a job that no host has."""
+    if view.state == "running":
+        raise Failure(f"no host has job {view.job} yet: end its program, or try again in a moment")
+    records.jobs_released([view.job], time.time())
+    click.echo(f"job {view.job}: no host has it; it is given up")
 
 
 @click.command("attach", cls=Command)
@@ -207,7 +218,10 @@ def attach(invocation: Invocation, job: str) -> None:
       lithops job attach 5f2c9a61b3d0-0-M000
     """
     with _found(invocation, job) as (records, record):
-        if record.released_at is None:
+        view = _view(records, record.job_key)
+        if view.state == "given up":
+            raise NothingThere(f"job {record.job_key} was given up, and its data are gone")
+        if not view.collected:
             _follow(invocation, records, record)
         detail = JobDetail(
             job=_view(records, record.job_key), hosts=(), failures=records.failures_of(record.job_key)
@@ -249,6 +263,10 @@ def _found(invocation: Invocation, job: Optional[str]) -> Iterator[tuple[Records
 
 def _machines(invocation: Invocation, records: Records, record: JobRecord) -> Sequence[Machine]:
     return machines_of_job(records, record, _current(invocation))
+
+
+def _answering(machines: Sequence[Machine], shares: Sequence[Share]) -> list[Machine]:
+    return [machine for machine, share in zip(machines, shares) if not share.error]
 
 
 def _current(invocation: Invocation) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from lithops.inspection.parallel import ANSWER_TIMEOUT, ask_all
 from lithops.state.programs import is_running
 from lithops.state.records import ExecutorRecord, FailureRecord, JobRecord, ProgressRecord, Records
 
-State = Literal["done", "failed", "running", "script gone"]
+State = Literal["done", "failed", "running", "script gone", "given up"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class JobView:
     """A job. Instants are seconds since the epoch; ``failed`` counts cancelled calls, too.
 
     ``state``: ``running`` while its program lives and results are missing, ``script gone`` when that has
-    ended before; else ``done``, or ``failed`` when a call has.
+    ended before, ``given up`` when its data were removed then; else ``done``, or ``failed`` when a call has.
     """
 
     job: str
@@ -81,6 +81,8 @@ def view(
     state: State
     if has_ended:
         done, state = job.total_calls, "failed" if failed else "done"
+    elif job.released_at is not None:
+        state = "given up"
     elif executor is not None and executor.closed_at is None and alive(executor.pid, executor.created_at):
         state = "running"
     else:

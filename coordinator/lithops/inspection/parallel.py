@@ -9,8 +9,8 @@ from typing import Protocol, TypeVar, Union
 from lithops.errors import HostError, HostTimeout
 from lithops.ssh.deadline import Deadline
 
-ANSWER_TIMEOUT = 10.0
-"""Seconds that a host has for its answer."""
+ANSWER_TIMEOUT = 8.0
+"""Seconds that a host has for its answer, so that whoever asked knows more within ten."""
 
 
 class Named(Protocol):

@@ -151,6 +151,17 @@ def test_what_can_not_be_cancelled(lithops: Lithops, job: Records) -> None:
     assert lithops("job", "cancel").exit_code == 2
 
 
+def test_a_job_that_no_host_has_is_given_up(lithops: Lithops, records: Records, cluster: Cluster) -> None:
+    use(records, "a")
+    records._do("DELETE FROM placements")
+    submit(records)
+    done = lithops("job", "cancel", KEY)
+    assert (done.exit_code, done.stdout) == (0, f"job {KEY}: no host has it; it is given up\n")
+    done = lithops("job", "attach", KEY)
+    assert (done.exit_code, "was given up, and its data are gone" in done.stderr) == (3, True)
+    assert table(lithops("job", "list").stdout)[1][2:4] == ["given", "up"]
+
+
 # ---- the end --------------------------------------------------------------------------------------------
 
 

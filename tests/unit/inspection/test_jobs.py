@@ -127,3 +127,12 @@ def test_what_a_program_saw_on_a_host_that_is_gone_stays(
     cluster.machines["a"].unreachable = True
     sweep(records, job, machines_of_job(records, job, {}), 9.0)
     assert (records.progress()[KEY].done, records.progress()[KEY].failed) == (3, 1)
+
+
+def test_a_job_whose_data_were_removed_before_its_end(cluster: Cluster, records: Records) -> None:
+    use(records, "a")
+    submit(records)
+    records.jobs_released([KEY], 9.0)
+    assert [view.state for view in list_jobs(records)] == ["given up"]
+    records.job_ended(KEY, 9.0)
+    assert [view.state for view in list_jobs(records)] == ["done"]
