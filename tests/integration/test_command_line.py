@@ -361,7 +361,7 @@ def test_a_host_that_does_not_answer(user: User, pair: list[Host]) -> None:
     for host in pair:
         host.freeze_sshd()
     try:
-        with ThreadPoolExecutor(len(ASKING)) as pool:
+        with ThreadPoolExecutor(4) as pool:
             for asked in [pool.submit(ask, *asking) for asking in ASKING]:
                 asked.result()
     finally:

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar, Union
 from lithops.errors import HostError, HostTimeout
 from lithops.ssh.deadline import Deadline
 
-ANSWER_TIMEOUT = 8.0
+ANSWER_TIMEOUT = 7.0
 """Seconds that a host has for its answer, so that whoever asked knows more within ten."""
 
 
