@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Optional, Union
 
@@ -17,13 +17,13 @@ from lithops.errors import HostError
 from lithops.inspection.agents import agent_of
 from lithops.inspection.hosts import KnownHost, known_hosts, machine_named
 from lithops.inspection.parallel import ask_all
+from lithops.inspection.workers import CLOUDS
 from lithops.state.ledger import spool_path
 from lithops.state.programs import is_running
 from lithops.state.records import HostRecord, Records, state_folder
 
 _FORGET_AFTER = 24 * 3600.0
 """Seconds after its deadline that a host which can't be reached is believed to have ended by itself."""
-_CLOUD = "ibm_vpc"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Findings:
 def find(settings: Settings, records: Optional[Records], now: float, *, everything: bool) -> Findings:
     """Look everywhere. ``everything``: also what jobs that run or wait to be collected need."""
     found: list[Union[Leftover, Stay, HostError]] = []
-    hosts = [host for host in known_hosts(settings, records) if host.backend != _CLOUD]
+    hosts = [host for host in known_hosts(settings, records) if host.backend not in CLOUDS]
     for host, answer in zip(hosts, ask_all(hosts, look_at)):
         item = (
             _unreachable(host, answer, records, now)
@@ -66,7 +66,7 @@ def find(settings: Settings, records: Optional[Records], now: float, *, everythi
         found += _spools(records, now, everything=everything)
     if everything:
         found += _caches()
-    if settings.backend_name == _CLOUD:
+    if settings.backend_name in CLOUDS:
         found += _in_cloud(settings, everything=everything)
     return Findings(
         leftovers=[item for item in found if isinstance(item, Leftover)],
@@ -141,6 +141,22 @@ def removing_all(host: KnownHost) -> Machine:
 def end(machine: Machine) -> None:
     """End the agent of a host, and wait until it is gone. Raises HostError."""
     machine.dismantle(ask_to_end)
+
+
+def end_shared(ended: Iterable[KnownHost], records: Records) -> list[str]:
+    """Remove what the hosts of an executor share, once all of them were ended; what went wrong."""
+    from lithops.dispatch import supply_of
+
+    in_use = {record.executor_id for record in records.hosts() if record.ended_at is None}
+    settings = {host.record.executor_id: host.settings for host in ended if host.record is not None}
+    failures = []
+    for executor_id, its in settings.items():
+        if executor_id not in in_use:
+            try:
+                supply_of(its, executor_id).end()
+            except HostError as exc:
+                failures.append(str(exc))
+    return failures
 
 
 def _unreachable(

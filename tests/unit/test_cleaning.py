@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from lithops import cleaning
+from lithops import cleaning, dispatch
 from lithops.backends.machine import FixedSupply
 from lithops.cleaning import Findings, OnHost, find, why_needed
 from lithops.config.settings import Settings
+from lithops.errors import HostError
 from lithops.inspection import hosts
 from lithops.inspection.hosts import known_hosts
 from lithops.state.ledger import spool_path
@@ -154,3 +155,26 @@ def test_caches_go_when_all_is_to_go(
     (leftover,) = look(cluster.settings("a"), None, everything=True).leftovers
     leftover.remove()
     assert not folder.exists()
+
+
+def test_what_hosts_share_goes_with_the_last_of_them(
+    cluster: Cluster, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+
+    class Supply(FixedSupply):
+        def end(self) -> None:
+            ended.append("shared")
+            raise HostError("the network can't be deleted", host="cloud")
+
+    monkeypatch.setattr(dispatch, "supply_of", lambda settings, executor_id: Supply([]))
+    for name in ("a", "b"):
+        cluster.add(name)
+        use(records, name)
+    known = known_hosts(cluster.settings("a", "b"), records)
+    records.host_ended("vm", "a", 9.0)
+    assert cleaning.end_shared(known[:1], records) == []
+    assert ended == []
+    records.host_ended("vm", "b", 9.0)
+    assert cleaning.end_shared(known, records) == ["host cloud: the network can't be deleted"]
+    assert ended == ["shared"]

@@ -19,7 +19,7 @@ from lithops.cli.wording import count
 from lithops.errors import HostError, LithopsError
 from lithops.inspection.hosts import KnownHost, find_hosts, known_hosts
 from lithops.inspection.parallel import ask_all
-from lithops.inspection.workers import Worker, workers_of
+from lithops.inspection.workers import CLOUDS, Worker, workers_of
 from lithops.state.records import Records
 
 _END_TIMEOUT = 60.0
@@ -51,11 +51,15 @@ def dismantle(invocation: Invocation, hosts: tuple[str, ...], everything: bool, 
         chosen = known if everything else find_hosts(known, hosts)
         with working(f"asking {count(len(chosen), 'host')}"):
             workers = workers_of(chosen)
-        for worker in workers:
-            if worker.state == "no agent":
+        there, failures = [], []
+        for host, worker in zip(chosen, workers):
+            # A cloud ends machines that nobody can reach.
+            if host.backend in CLOUDS or worker.state not in ("no agent", "unreachable"):
+                there.append((host, worker))
+            elif worker.error:
+                failures.append(f"host {worker.host}: {worker.error}")
+            else:
                 click.echo(f"{worker.host}: no agent runs there", err=True)
-        there = [pair for pair in zip(chosen, workers) if pair[1].state not in ("no agent", "unreachable")]
-        failures = [f"host {each.host}: {each.error}" for each in workers if each.state == "unreachable"]
         if there:
             plan = [_plan(host, worker) for host, worker in there]
             confirm(plan, f"End {count(len(there), 'host')}?", yes=yes)
@@ -68,18 +72,23 @@ def _end(hosts: Sequence[KnownHost], records: Optional[Records]) -> list[str]:
     """End hosts; what went wrong."""
     with working(f"ending {count(len(hosts), 'host')}"):
         answers = ask_all(hosts, lambda host: cleaning.end(host.machine), _END_TIMEOUT)
-    for host, answer in zip(hosts, answers):
-        if not isinstance(answer, HostError):
-            click.echo(f"{host.name}: ended")
-            if records is not None:
-                records.host_ended(host.backend, host.name, time.time())
-    return [str(answer) for answer in answers if isinstance(answer, HostError)]
+    ended = [host for host, answer in zip(hosts, answers) if not isinstance(answer, HostError)]
+    failures = [str(answer) for answer in answers if isinstance(answer, HostError)]
+    for host in ended:
+        click.echo(f"{host.name}: ended")
+        if records is not None:
+            records.host_ended(host.backend, host.name, time.time())
+    if records is not None:
+        failures += cleaning.end_shared(ended, records)
+    return failures
 
 
 _HOW = {
     "keep": "its agent ends; its bundle and its environments stay there",
     "remove": "its agent ends, and its files are removed",
     "poweroff": "the machine is switched off",
+    "stop": "the instance is stopped",
+    "delete": "the instance is deleted",
 }
 
 

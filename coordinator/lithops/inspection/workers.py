@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Optional
 
 from lithops.errors import HostError
@@ -14,6 +14,7 @@ from lithops.inspection.parallel import ANSWER_TIMEOUT, ask_all
 
 State = Literal["busy", "idle", "ending", "no agent", "unreachable"]
 
+CLOUDS = ("ibm_vpc",)
 _SAMPLE = 0.2
 """Seconds between the two looks that the use of the CPUs is computed from."""
 
@@ -50,10 +51,25 @@ class Worker:
 def workers_of(hosts: Sequence[KnownHost], timeout: float = ANSWER_TIMEOUT) -> list[Worker]:
     """What all hosts do, asked at the same time."""
     answers = ask_all(hosts, look_at, timeout)
-    return [
+    found = [
         answer if isinstance(answer, Worker) else _silent(host, answer)
         for host, answer in zip(hosts, answers)
     ]
+    return [replace(each, instance=instance_of(host)) for host, each in zip(hosts, found)]
+
+
+def instance_of(host: KnownHost) -> Optional[str]:
+    """The profile of a machine that was created in a cloud, as the records know it."""
+    if host.backend not in CLOUDS or host.record is None:
+        return None
+    from lithops.state.cloud import CloudRecords
+
+    records = CloudRecords()
+    try:
+        resource = records.get(host.name)
+    finally:
+        records.close()
+    return resource.profile or None if resource else None
 
 
 def look_at(host: KnownHost, pause: Callable[[float], None] = time.sleep) -> Worker:
