@@ -18,6 +18,7 @@
     │   │   └── HostDiskFull                    no space
     │   ├── EnvironmentFailed                   the environment of standalone.requirements can't be had
     │   │   ├── RequirementsUnavailable         a distribution is not to be had for the host's platform
+    │   │   ├── PackageIndexUnreachable         neither this machine nor the host reaches a package index
     │   │   └── EnvironmentBuildFailed          it could not be built on the host
     │   ├── ImageError                          functions can't run in the image there
     │   │   ├── DockerNotFound                      no engine, or it does not run
@@ -141,6 +142,10 @@ class EnvironmentFailed(HostError):
 
 class RequirementsUnavailable(EnvironmentFailed):
     """A distribution can't be had for the Python and platform of the host; the message names it, with why."""
+
+
+class PackageIndexUnreachable(EnvironmentFailed):
+    """This machine, which chooses the versions of packages, reaches no index, not over the host either."""
 
 
 class EnvironmentBuildFailed(EnvironmentFailed):

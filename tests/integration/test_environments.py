@@ -6,6 +6,7 @@ import functools
 import subprocess
 import sys
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +16,12 @@ import pytest
 
 from lithops import FunctionExecutor
 from lithops.environment.uv import uv_version
-from lithops.errors import EnvironmentFailed, HostDiskFull, RequirementsUnavailable
+from lithops.errors import (
+    EnvironmentFailed,
+    HostDiskFull,
+    PackageIndexUnreachable,
+    RequirementsUnavailable,
+)
 from tests.integration.conftest import OpenExecutor
 from tests.integration.package_functions import mean, own_and_six, where_six_is
 from tests.integration.support import eventually, run_script, within
@@ -179,6 +185,24 @@ def test_a_host_fetches_what_it_can_reach(
     assert not any("sending" in step for step in steps), steps
 
 
+def test_an_index_that_only_the_host_reaches(
+    fresh_host: FreshHost, open_executor: OpenExecutor, registry: tuple[str, list[str]],
+    monkeypatch: pytest.MonkeyPatch, steps: list[str], tmp_path: Path,
+) -> None:  # fmt: skip
+    url, asked = registry
+    del asked[:]
+    host, parts = fresh_host(), urllib.parse.urlsplit(url)
+    host.run(f"echo '{parts.hostname} only-there.test' >> /etc/hosts")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://only-there.test:{parts.port}/simple")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    fexec = open_executor(needs(host, [SIX]))
+    assert answer(fexec, where_six_is)[0] == "1.17.0"
+    assert len([path for path in asked if path.startswith("/simple/")]) >= 2
+    assert any("by way of this host" in step for step in steps)
+    assert not any("sending" in step for step in steps), steps
+
+
 def test_a_host_that_may_not_fetch_is_sent_all(
     fresh_host: FreshHost, open_executor: OpenExecutor, registry: tuple[str, list[str]],
     monkeypatch: pytest.MonkeyPatch,
@@ -228,7 +252,8 @@ def test_a_registry_that_is_not_there_is_told_with_what_uv_says(
 ) -> None:
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://me:secret@127.0.0.1:9/simple")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
-    message = fails(needs(warm, ["six==1.15.0"]), open_executor, EnvironmentFailed, "127.0.0.1:9")
+    words = ("127.0.0.1:9", "by way of the host", "UV_DEFAULT_INDEX")
+    message = fails(needs(warm, ["six==1.15.0"]), open_executor, PackageIndexUnreachable, *words)
     assert "secret" not in message
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lithops.backends.machine import Link
+from lithops.backends.machine import Far, Link
 from lithops.errors import HostError
 from lithops.ssh.connection import SshConnection
 from lithops.ssh.deadline import Deadline
 from lithops.ssh.http import SocketLike
 
 _LOOPBACK = "127.0.0.1"
+_REACH_TIMEOUT = 20.0
+"""Seconds in which a host must have looked up a name, and connected."""
 
 
 def link_over(
@@ -33,6 +35,9 @@ def link_over(
                 raise
             raise ConnectionError(str(exc)) from exc
 
+    def reach(name: str, port: int) -> Far:
+        return connection.open_channel(name, port, Deadline.after(_REACH_TIMEOUT))
+
     return Link(
         host=host,
         agent_id=str(state["agent_id"]),
@@ -41,4 +46,5 @@ def link_over(
         opener=opener,
         close=connection.close,
         processes=processes,
+        reach=reach,
     )

@@ -9,13 +9,32 @@ from typing import Optional, Protocol
 from lithops.ssh.http import Opener
 
 
+class Far(Protocol):
+    """The part of a socket that a connection from a host to elsewhere has."""
+
+    def recv(self, size: int, /) -> bytes: ...
+
+    def sendall(self, data: bytes, /) -> None: ...
+
+    def settimeout(self, timeout: Optional[float], /) -> None: ...
+
+    def shutdown(self, how: int, /) -> None: ...
+
+    def close(self) -> None: ...
+
+
+Reach = Callable[[str, int], Far]
+"""Connects from a host to a name and a port, as that host sees them. Raises HostError."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Link:
     """A way to an agent that runs. ``agent_id`` stays the same as long as the agent's journal does.
 
     ``runtime`` is the interpreter that calls run in, ``cwd`` the folder they run in (None: the home
     folder), ``processes`` how many of them at a time (None: the agent decides). ``opener`` opens a
-    connection to the agent's port; ``close`` ends the link.
+    connection to the agent's port; ``close`` ends the link; ``reach`` connects from the host to elsewhere
+    (None: it is no other machine than this one).
     """
 
     host: str
@@ -26,6 +45,7 @@ class Link:
     close: Callable[[], None]
     cwd: Optional[str] = None
     processes: Optional[int] = None
+    reach: Optional[Reach] = None
 
 
 class Machine(Protocol):

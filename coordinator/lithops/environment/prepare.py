@@ -22,11 +22,13 @@ from lithops.environment.registry import environment_here
 from lithops.environment.requirements import Requirements
 from lithops.environment.resolve import Resolver
 from lithops.environment.uv import uv_version
+from lithops.environment.way_out import variables_for, way_over
 from lithops.errors import (
     EnvironmentBuildFailed,
     EnvironmentFailed,
     HostDiskFull,
     HostError,
+    PackageIndexUnreachable,
     RequirementsUnavailable,
 )
 
@@ -88,7 +90,7 @@ class Environments:
         self._cache.keep_platform(link.host, platform)
         try:
             tell("resolving requirements")
-            lock = self._resolved(platform)
+            lock = self._resolved_somehow(platform, link)
             python = self._built(link, client, lock, platform, is_over, tell)
         except EnvironmentFailed as exc:
             if exc.host:
@@ -122,6 +124,28 @@ class Environments:
                 future.set_exception(exc)
                 raise
         return future.result()
+
+    def _resolved_somehow(self, platform: HostPlatform, link: Link) -> Lock:
+        """Where this machine reaches no index, by way of the host, which may."""
+        try:
+            return self._resolved(platform)
+        except PackageIndexUnreachable as exc:
+            if link.reach is None or self._way == "here":
+                raise
+            first = exc
+        logger.info("host %s: environment: asking the package index by way of this host", link.host)
+        requirements, environment, wheels = self._made_tools()
+        try:
+            with way_over(link.reach) as proxy:
+                resolver = Resolver(variables_for(environment, proxy), wheels.complete)
+                lock = resolver.lock(requirements, platform)
+        except RequirementsUnavailable:
+            raise
+        except EnvironmentFailed as exc:
+            message = f"{first.args[0]}\nNor is it reached by way of the host {link.host}: {exc.args[0]}"
+            raise PackageIndexUnreachable(message, phase="environment") from exc
+        self._cache.keep(lock_key(requirements, platform, environment, uv_version()), lock)
+        return lock
 
     def _resolve(
         self, key: str, requirements: Requirements, platform: HostPlatform, environment: Mapping[str, str],

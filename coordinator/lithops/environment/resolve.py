@@ -12,7 +12,7 @@ from lithops.environment.fetch import folder_fingerprint
 from lithops.environment.lock import Lock, Source, Wheel, lines_of_pylock, read_pylock, sources_of
 from lithops.environment.platforms import HostPlatform
 from lithops.environment.requirements import Requirements, is_pylock
-from lithops.errors import EnvironmentFailed, HostError, RequirementsUnavailable
+from lithops.errors import EnvironmentFailed, HostError, PackageIndexUnreachable, RequirementsUnavailable
 
 Complete = Callable[["Wheel | Source", HostPlatform], Wheel]
 """Gives a wheel whose hash is known, made of a source where there is none. Raises EnvironmentFailed."""
@@ -21,7 +21,7 @@ _UNSOLVED = "No solution found"
 _UNREACHABLE = ("error sending request", "network was disabled")
 _NO_INDEX = (
     "standalone.requirements: this machine reaches no package index, and it is the one that chooses the "
-    "versions, also where hosts fetch the packages (requirements_from: host). Name an index that it reaches "
+    "versions, whoever fetches the packages. Name an index that it reaches "
     "(UV_DEFAULT_INDEX, or HTTPS_PROXY for the way there), or a folder of wheels (UV_FIND_LINKS with "
     "UV_NO_INDEX=1): {text}"
 )
@@ -65,7 +65,7 @@ class Resolver:
         except uv.UvFailed as exc:
             text = str(exc)
         if any(words in text for words in _UNREACHABLE):
-            raise EnvironmentFailed(_NO_INDEX.format(text=text), phase="environment")
+            raise PackageIndexUnreachable(_NO_INDEX.format(text=text), phase="environment")
         if _UNSOLVED not in text:
             raise EnvironmentFailed(
                 f"standalone.requirements could not be resolved on this machine: {text}", phase="environment"

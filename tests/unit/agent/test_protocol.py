@@ -84,7 +84,7 @@ def test_statuses_and_problems_keep_their_values() -> None:
         f"urn:lithops:{kind}"
         for kind in (
             *("unauthorized", "bad-request", "missing-blobs", "unknown-job", "unknown-result"),
-            *("no-space", "draining", "internal", "runtime"),
+            *("no-space", "draining", "internal", "runtime", "in-use"),
         )
     }
 
