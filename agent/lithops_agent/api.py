@@ -46,6 +46,7 @@ def create_app(agent: Agent, token: str) -> Flask:
         protocol.STATUS: agent.status,
         protocol.SUBMIT: lambda: _submit(agent),
         protocol.RESULTS: lambda: _results(agent),
+        protocol.PRINTED: lambda: _printed(agent),
         protocol.BODY: lambda seq: _body(agent, seq),
         protocol.JOB: lambda job: {"numbers": protocol.ranges_of(agent.journal.numbers_of(job))},
         protocol.CANCEL: lambda: _cancel(agent),
@@ -267,7 +268,19 @@ def _results(agent: Agent) -> Response:
     page, mine = agent.results(session, int(_number("after")), min(_number("wait"), _MAX_WAIT))
     header = {"cursor": page.cursor, "jobs": page.jobs, **mine}
     frame = protocol.results_frame(header, page.records, page.bodies)
+    if page.printed:
+        frame += protocol.printed_frame({}, page.printed)
     return Response(frame, content_type="application/octet-stream")
+
+
+def _printed(agent: Agent) -> Response:
+    job, after, seen, wait = _arguments(job=str, after=int, seen=dict, wait=(int, float))
+    try:
+        known = {int(number): int(count) for number, count in seen.items()}
+    except (TypeError, ValueError) as exc:
+        raise ProtocolError(f"seen is not made of numbers: {exc}") from exc
+    header, parts = agent.printed(job, after, known, min(wait, _MAX_WAIT))
+    return Response(protocol.printed_frame(header, parts), content_type="application/octet-stream")
 
 
 def _body(agent: Agent, seq: int) -> Response:

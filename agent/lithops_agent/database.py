@@ -30,6 +30,14 @@ CREATE INDEX results_by_job ON results(job, number);
 CREATE TABLE garbage(job INTEGER PRIMARY KEY);
 CREATE TABLE facts(name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+_LATER = """
+CREATE TABLE IF NOT EXISTS printed(
+    seq INTEGER PRIMARY KEY, job INTEGER NOT NULL, number INTEGER NOT NULL, begins INTEGER NOT NULL,
+    text BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS printed_by_job ON printed(job, seq);
+"""
+"""What came after the first release, and is added to its files. ``printed`` has the sequence number of the
+result of the call that printed it."""
 _PRAGMAS = (
     "auto_vacuum=INCREMENTAL",  # Has to come before the first table.
     "journal_mode=WAL",
@@ -68,6 +76,7 @@ class Database:
             self._db = self._connect()
         if self._value("user_version") != _FORMAT:
             self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_FORMAT}; COMMIT;")
+        self._db.executescript(_LATER)
         self._checkpoints = self._connect()
         self.execute = self._db.execute
         self.executemany = self._db.executemany

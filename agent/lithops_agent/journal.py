@@ -24,8 +24,16 @@ from lithops_agent.database import Database
 from lithops_agent.instants import Instant, SystemClock
 from lithops_agent.leftovers import delete_leftovers, delete_unused, unlink_all
 from lithops_agent.notes import count_interrupted, delete_notes, interrupted_calls, note_path
-from lithops_agent.protocol import RESULT, JobSpec
-from lithops_agent.records import CallData, Ended, Interrupted, Page, UnknownJob, pack_record
+from lithops_agent.printed import Printed
+from lithops_agent.protocol import RESULT, JobSpec, Part
+from lithops_agent.records import (
+    CallData,
+    Ended,
+    Interrupted,
+    Page,
+    UnknownJob,
+    pack_record,
+)
 from lithops_agent.tidying import Tidying
 
 __all__ = ["CallData", "Ended", "Interrupted", "Journal", "Page", "UnknownJob"]
@@ -266,6 +274,9 @@ class Journal:
                     if was_there is not None
                 ),
             )
+            for (job, e), was_there in zip(rows, dropped):
+                if e.printed is not None and was_there is not None:
+                    self._keep_printed(job.row, e.number, e.printed)
             for row in {job.row for job, _ in rows}:
                 self._touch(row)
         return _named(dropped) + [
@@ -273,6 +284,12 @@ class Journal:
             for (job, e), was_there in zip(rows, dropped)
             if was_there is None and e.file and e.file not in self._result_files(job.row, e.number)
         ]
+
+    def _keep_printed(self, row: int, number: int, printed: Printed) -> None:
+        self._db.execute(
+            "INSERT INTO printed SELECT seq, job, number, ?, ? FROM results WHERE job=? AND number=?",
+            (printed.begins, printed.text, row, number),
+        )
 
     def _result_files(self, row: int, number: int) -> set[str]:
         query = "SELECT file FROM results WHERE job=? AND number=?"
@@ -301,12 +318,14 @@ class Journal:
     def _page(self, session: str, after: int, limit: int) -> tuple[Page, bool]:
         jobs: dict[int, int] = {}
         records, bodies, size, cursor, seen, is_end = [], [], 0, after, 0, True
+        spoken: list[Part] = []
         rows = self._db.execute(
-            "SELECT seq, job, number, status, stats, size, body, file IS NOT NULL FROM results "
-            "WHERE session=? AND seq>? ORDER BY seq",
+            "SELECT results.seq, results.job, results.number, status, stats, size, body, file IS NOT NULL, "
+            "begins, text FROM results LEFT JOIN printed ON printed.seq=results.seq "
+            "WHERE session=? AND results.seq>? ORDER BY results.seq",
             (self._session(session), after),
         )
-        for seq, job, number, status, stats, length, body, apart in rows:
+        for seq, job, number, status, stats, length, body, apart, begins, text in rows:
             cursor, seen = seq, seen + 1
             if job in self._names:
                 index = jobs.setdefault(job, len(jobs))
@@ -314,12 +333,33 @@ class Journal:
                 if not apart:
                     bodies.append(body)
                     size += length
+                if text is not None:
+                    spoken.append(Part(self._names[job], number, begins, text))
+                    size += len(text)
                 size += RESULT.size
             if size >= limit or (not records and seen >= _SCAN):
                 is_end = False
                 break
         rows.close()
-        return Page(cursor, [self._names[row] for row in jobs], records, bodies), is_end
+        return Page(cursor, [self._names[row] for row in jobs], records, bodies, spoken), is_end
+
+    def printed(self, job: str, after: int, limit: int) -> tuple[int, list[Part]]:
+        """What ended calls of a job printed, after a cursor and up to about ``limit`` bytes; and the next
+        cursor. Nothing of an unknown job."""
+        found: list[Part] = []
+        size = 0
+        query = "SELECT seq, number, begins, text FROM printed WHERE job=? AND seq>? ORDER BY seq"
+        with self._lock:
+            row = self._jobs[job].row if job in self._jobs else -1
+            rows = self._db.execute(query, (row, after))
+            for seq, number, begins, text in rows:
+                after = seq
+                found.append(Part(job, number, begins, text))
+                size += len(text)
+                if size >= limit:
+                    break
+            rows.close()
+        return after, found
 
     def result_file(self, seq: int) -> tuple[str, int] | None:
         """Path and size of a body that is kept in a file."""

@@ -17,21 +17,21 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from lithops_agent.actions import Action, Assign, Kill, Retire, StartWorker, TakeBack
+from lithops_agent.actions import Action, Assign, Fail, Kill, Retire, StartWorker, TakeBack
 from lithops_agent.disk import is_disk_full
 from lithops_agent.housekeeping import Housekeeper
 from lithops_agent.journal import Ended, Journal
 from lithops_agent.leftovers import unlink
+from lithops_agent.printed import Printed, WorkerLog, joined
 from lithops_agent.processes import (
     Process,
     describe_exit,
     kill_group,
-    last_words,
     oom_kills,
     open_log,
     send_call,
 )
-from lithops_agent.protocol import STATS, ContainerOptions, JobSpec, Status
+from lithops_agent.protocol import STATS, ContainerOptions, JobSpec, Part, Status
 from lithops_agent.recorder import Recorder
 from lithops_agent.runtimes import choice
 from lithops_agent.runtimes.zygote import Zygote
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 _STATS_SIZE = len(STATS) * 8
 _EMPTY_STATS = bytes(_STATS_SIZE)
-_LOG_LIMIT = 64 * 1024 * 1024
-"""Bytes that a worker may have printed at any time; older output is dropped."""
 _HOUSEKEEPING = 1.0
 _ZYGOTE_LINGER = 30.0
 """Seconds without a worker after which zygotes end, for the memory that they hold."""
@@ -85,6 +83,8 @@ class Pool:
         self._zygotes: dict[str, Zygote] = {}
         self._processes: dict[int, Process] = {}
         self._oom_kills = oom_kills()
+        self._printed_before: dict[tuple[str, int], Printed] = {}
+        """What calls have printed in earlier attempts."""
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
@@ -196,9 +196,30 @@ class Pool:
         with self._lock:
             for job in jobs:
                 self._carry_out(self._scheduler.job_released(job))
+            gone = frozenset(jobs)
+            for call in [call for call in self._printed_before if call[0] in gone]:
+                del self._printed_before[call]
             self._journal.release(jobs)
             self._carry_on()
         self._housekeeper.wake()
+
+    def printing(self, job: str) -> list[Part]:
+        """What the calls of a job that run now have printed so far."""
+        found = []
+        with self._lock:
+            for process in [process for process in self._processes.values() if process.job == job]:
+                size = process.log.size()
+                # A worker reports the end of a call before it begins the next one: what is in the log and
+                # not of a call that was reported by now, is of the one in hand.
+                self._drain_results(process)
+                call = self._scheduler.in_hand(process.worker)
+                if call is not None and call[0] == job:
+                    printed = joined(self._printed_before.get(call), process.log.peek(size))
+                    if printed is not None:
+                        found.append(Part(*call, *printed))
+            self._carry_on()
+        self._settle()
+        return found
 
     def wait_for_results(self, session: str, seen: int, timeout: float) -> int:
         """Wait until more results of a session than ``seen`` were recorded; how many were so far."""
@@ -302,7 +323,7 @@ class Pool:
 
     def _read_results(self, process: Process) -> None:
         try:
-            data = process.results.recv(1 << 20)
+            data = process.results.recv(1 << 20, socket.MSG_DONTWAIT)
         except (BlockingIOError, ConnectionResetError):
             return
         if not data:
@@ -311,27 +332,39 @@ class Pool:
         buffer = process.buffer + data if process.buffer else data
         offset, now = 0, self._clock()
         while len(buffer) - offset >= RESULT_HEAD.size:
-            number, status, apart, size = RESULT_HEAD.unpack_from(buffer, offset)[:4]
+            number, status, apart, size, log_end = RESULT_HEAD.unpack_from(buffer, offset)[:5]
             body_at = offset + RESULT_HEAD.size
             if len(buffer) - body_at < size:
                 break
             stats = buffer[body_at - _STATS_SIZE : body_at]
-            self._report(process, number, status, apart, stats, buffer[body_at : body_at + size], now)
+            printed = process.log.take(log_end) if process.log.has_grown(log_end) else None
+            body = buffer[body_at : body_at + size]
+            self._report(process, number, status, apart, stats, body, printed, now)
             offset = body_at + size
         process.buffer = buffer[offset:]
 
     def _report(
-        self, process: Process, number: int, status: int, apart: int, stats: bytes, body: bytes, now: float
+        self,
+        process: Process,
+        number: int,
+        status: int,
+        apart: int,
+        stats: bytes,
+        body: bytes,
+        printed: Printed | None,
+        now: float,
     ) -> None:
         job = self._scheduler.call_ended(process.worker, number, now)
         if job is None:
             return
+        if self._printed_before:
+            printed = joined(self._printed_before.pop((job, number), None), printed)
         if apart:
             path = body.decode()
             size = os.path.getsize(path)
-            self._recorder.add(Ended(job, number, status, stats, size, None, path))
+            self._recorder.add(Ended(job, number, status, stats, size, None, path, printed))
         else:
-            self._recorder.add(Ended(job, number, status, stats, len(body), body, None))
+            self._recorder.add(Ended(job, number, status, stats, len(body), body, None, printed))
 
     def _hear(self, zygote: Zygote) -> None:
         message = zygote.receive()
@@ -352,17 +385,25 @@ class Pool:
         process = self._processes.pop(worker, None)
         if process is None:
             return
-        process.results.setblocking(False)
         self._drain_results(process)
         self._take_back(worker, process)
         oom = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and self._was_oom_kill()
-        how += last_words(process.log)
+        self._keep_printed(process)
+        how += process.log.last_words()
         unlink(process.note)
         actions = self._scheduler.worker_exited(worker, how, out_of_memory=oom, blameless=blameless)
         self._unregister(process.results)
         for end in (process.calls, process.calls_far, process.results):
             end.close()
         self._carry_out(actions)
+
+    def _keep_printed(self, process: Process) -> None:
+        """Of a worker that has ended: what the call printed that it had in hand goes with the call."""
+        call = self._scheduler.in_hand(process.worker)
+        if call is not None:
+            printed = joined(self._printed_before.get(call), process.log.peek(process.log.size()))
+            if printed is not None:
+                self._printed_before[call] = printed
 
     def _drain_results(self, process: Process) -> None:
         while True:
@@ -432,10 +473,15 @@ class Pool:
                 self._kill_worker(action.worker)
             else:
                 self._plan_again = True
-                body = (self._ended_for or action.why).encode()
-                self._recorder.add(
-                    Ended(action.job, action.number, action.status, _EMPTY_STATS, len(body), body, None)
-                )
+                self._fail(action)
+
+    def _fail(self, action: Fail) -> None:
+        body = (self._ended_for or action.why).encode()
+        printed = self._printed_before.pop((action.job, action.number), None)
+        status = action.status
+        self._recorder.add(
+            Ended(action.job, action.number, status, _EMPTY_STATS, len(body), body, None, printed)
+        )
 
     def _assign(self, action: Assign) -> None:
         process = self._processes.get(action.worker)
@@ -457,8 +503,8 @@ class Pool:
         calls.setblocking(False)
         results, results_far = socket.socketpair()
         folder = self._journal.job_folder(action.job)
-        log = str(self._journal.log_path(action.worker))
-        log_fd = open_log(log)
+        log = WorkerLog(str(self._journal.log_path(action.worker)))
+        log_fd = open_log(log.path)
         note = str(self._journal.note_path(action.worker, action.job))
         process = Process(action.worker, action.job, None, calls, calls_far, results, log, note)
         self._processes[action.worker] = process
@@ -559,8 +605,4 @@ class Pool:
 
     def _trim_logs(self) -> None:
         for process in self._processes.values():
-            try:
-                if os.path.getsize(process.log) > _LOG_LIMIT:
-                    os.truncate(process.log, 0)
-            except OSError:
-                pass  # The job was released a moment ago.
+            process.log.trim()

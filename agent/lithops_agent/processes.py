@@ -9,11 +9,9 @@ import socket
 
 from lithops_agent.disk import is_disk_full
 from lithops_agent.journal import CallData
+from lithops_agent.printed import WorkerLog
 from lithops_agent.runtimes.zygote import Zygote
 from lithops_agent.worker import CALL_HEAD
-
-_LAST_WORDS = 2000
-"""Bytes of what a worker printed that go into the error when it died."""
 
 
 @dataclasses.dataclass
@@ -26,7 +24,7 @@ class Process:
     calls: socket.socket
     calls_far: socket.socket
     results: socket.socket
-    log: str
+    log: WorkerLog
     note: str
     pid: int = 0
     kill_when_started: bool = False
@@ -72,18 +70,6 @@ def describe_exit(status: int) -> str:
         number = os.WTERMSIG(status)
         return f"the worker was ended by {signal.Signals(number).name} ({signal.strsignal(number)})"
     return f"the worker exited with code {os.WEXITSTATUS(status)}"
-
-
-def last_words(log: str) -> str:
-    """The end of what a worker printed, which goes with it."""
-    try:
-        with open(log, "rb") as file:
-            file.seek(max(os.path.getsize(log) - _LAST_WORDS, 0))
-            text = file.read().decode("utf-8", "replace").strip()
-        os.unlink(log)
-    except OSError:
-        return ""
-    return f"; the last it printed:\n{text}" if text else ""
 
 
 def oom_kills() -> int:

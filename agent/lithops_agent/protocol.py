@@ -10,6 +10,10 @@ as *frames*, many to a body::
     kind "blob"     header: sha256                          payload: the bytes
     kind "calls"    header: job, count                      payload: count CALL records, then their data
     kind "results"  header: cursor, jobs and a load (below)  payload: RESULT records, then their bodies
+    kind "printed"  header: parts, and more (below)         payload: what was printed, part after part
+
+A part is ``[job, number, begins, size]``: of all that a call has printed, the ``size`` bytes after the
+first ``begins``.
 
 All integers are little-endian. Rules: what is written is exact, unknown keys are ignored on
 reading; a request that changes something can be sent twice without harm (calls have numbers, blobs
@@ -133,9 +137,15 @@ SUBMIT = Endpoint("POST", "/v1/submissions")
 """Body: frames (at most one job, then blobs, then calls). Answers `{"accepted": calls}`."""
 RESULTS = Endpoint("GET", "/v1/results")
 """Query: session, after (cursor), wait (seconds). Results stay until their job is released.
-Answers one "results" frame, whose header also tells the load: ``running``, ``waiting`` (calls of the session
-that have not begun, by job) ``free`` (slots that no session uses), and ``ends_in`` (seconds until
-the host is dismantled if nothing else happens; null: never)."""
+Answers one "results" frame, and a "printed" frame if the calls have printed anything. The header of the
+former also tells the load: ``running``, ``waiting`` (calls of the session that have not begun, by job),
+``free`` (slots that no session uses), and ``ends_in`` (seconds until the host is dismantled if nothing else
+happens; null: never)."""
+PRINTED = Endpoint("POST", "/v1/printed")
+"""`{"job": id, "after": cursor, "seen": {number: bytes}, "wait": seconds}`: what calls of a job print: those
+that have ended, after the cursor, and those that run, after the bytes that were seen of them. Answers one
+"printed" frame, whose header has the ``cursor``, the numbers of the calls that are ``running``, and how many
+are ``left`` that have not ended."""
 BODY = Endpoint("GET", "/v1/results/<int:seq>/body")
 """The body of one result that is too large for the stream."""
 JOB = Endpoint("GET", "/v1/jobs/<job>")
@@ -172,7 +182,7 @@ REMOVE = Endpoint("POST", "/v1/inventory/remove")
 """`{"kind": "image" or "environment", "name": name}`. Answers `{"removed": whether it was there}`."""
 ENDPOINTS = (
     INFO, SUBMIT, RESULTS, BODY, JOB, CANCEL, REVOKE, RELEASE, PREPARE, STATUS, DISMANTLE, PLATFORM,
-    ENVIRONMENT, RUNTIMES, REMOVE,
+    ENVIRONMENT, RUNTIMES, REMOVE, PRINTED,
 )  # fmt: skip
 
 
@@ -306,6 +316,20 @@ _JSON_TYPES: Mapping[str, tuple[type, ...]] = {
 where nobody learns of it."""
 
 
+class Part(NamedTuple):
+    """Of all that a call has printed, the ``text`` after the first ``begins`` bytes."""
+
+    job: str
+    number: int
+    begins: int
+    text: bytes
+
+    @property
+    def end(self) -> int:
+        """How many bytes the call has printed up to here."""
+        return self.begins + len(self.text)
+
+
 class Reader(Protocol):
     """Anything that bytes can be read from."""
 
@@ -405,6 +429,27 @@ def results_frame(header: Mapping[str, Any], records: Iterable[bytes], bodies: I
     records = list(records)
     payload = b"".join([*records, *bodies])
     return frame_head({"kind": "results", "count": len(records), **header}, len(payload)) + payload
+
+
+def printed_frame(header: Mapping[str, Any], parts: Sequence[Part]) -> bytes:
+    """A whole "printed" frame."""
+    table = [[part.job, part.number, part.begins, len(part.text)] for part in parts]
+    payload = b"".join(part.text for part in parts)
+    return frame_head({"kind": "printed", "parts": table, **header}, len(payload)) + payload
+
+
+def parse_printed(header: Mapping[str, Any], payload: bytes) -> list[Part]:
+    """The parts of a "printed" frame. Raises ProtocolError."""
+    parts, offset = [], 0
+    try:
+        for job, number, begins, size in header["parts"]:
+            parts.append(Part(str(job), int(number), int(begins), payload[offset : offset + int(size)]))
+            offset += int(size)
+    except (KeyError, TypeError, ValueError) as exc:
+        raise ProtocolError(f"a frame of printed text without its parts: {exc}") from exc
+    if offset != len(payload):
+        raise ProtocolError("the sizes of the parts do not add up to the size of their frame")
+    return parts
 
 
 def parse_results(header: Mapping[str, Any], payload: bytes) -> Iterator[ResultRecord]:

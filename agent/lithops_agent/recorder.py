@@ -68,9 +68,11 @@ class Recorder:
         try:
             self._journal.record(ended)
         except BaseException as exc:
+            full = is_disk_full(exc)
             with self._lock:
-                self._ended[:0] = ended
-            if not is_disk_full(exc):
+                # On a full disk, the results are what there must be room for.
+                self._ended[:0] = [e._replace(printed=None) for e in ended] if full else ended
+            if not full:
                 raise
             self._retry_at = self._clock() + _RETRY
             return False

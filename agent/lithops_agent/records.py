@@ -6,6 +6,9 @@ import dataclasses
 import struct
 from typing import NamedTuple
 
+from lithops_agent.printed import Printed
+from lithops_agent.protocol import Part
+
 pack_record = struct.Struct("<QIIBBQ").pack
 """The head of a RESULT structure; the packed STATS follow it."""
 
@@ -18,7 +21,8 @@ class UnknownJob(KeyError):
 
 
 class Ended(NamedTuple):
-    """How one call ended: ``stats`` are packed doubles, ``file`` the path of a body that is not inline."""
+    """How one call ended: ``stats`` are packed doubles, ``file`` the path of a body that is not inline, and
+    ``printed`` what it printed, None: nothing."""
 
     job: str
     number: int
@@ -27,6 +31,7 @@ class Ended(NamedTuple):
     size: int
     body: bytes | None
     file: str | None
+    printed: Printed | None = None
 
 
 class CallData(NamedTuple):
@@ -53,3 +58,4 @@ class Page:
     jobs: list[str]
     records: list[bytes]
     bodies: list[bytes]
+    printed: list[Part] = dataclasses.field(default_factory=list)

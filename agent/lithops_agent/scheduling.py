@@ -249,6 +249,11 @@ class Scheduler:
         """(job, number) of each call that a worker has in hand."""
         return [(w.job.job, w.queue[0]) for w in self._workers.values() if w.queue]
 
+    def in_hand(self, worker: int) -> tuple[str, int] | None:
+        """(job, number) of the call that a worker has in hand."""
+        w = self._workers.get(worker)
+        return (w.job.job, w.queue[0]) if w is not None and w.queue else None
+
     def busy_jobs(self) -> set[str]:
         """Jobs with calls that wait or run."""
         return set(self.waiting()) | {job for job, _ in self.running()}

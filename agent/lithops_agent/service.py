@@ -22,7 +22,8 @@ from lithops_agent.instants import Clock, Instant, SystemClock, boot_id
 from lithops_agent.journal import CallData, Ended, Journal, Page, UnknownJob
 from lithops_agent.keeper import Dismantle, Policy
 from lithops_agent.pool import Pool
-from lithops_agent.protocol import PROTOCOL, STATS, ContainerOptions, JobSpec, ProtocolError, Status
+from lithops_agent.printed import Printed
+from lithops_agent.protocol import PROTOCOL, STATS, ContainerOptions, JobSpec, Part, ProtocolError, Status
 from lithops_agent.timekeeper import Observed, Timekeeper
 from lithops_agent.usage import usage
 from lithops_agent.version import __version__
@@ -47,6 +48,8 @@ _TIDY_INTERVAL = 60.0
 _PREPARE_TIMEOUT = 3600.0
 """Seconds that an image may take until it is ready; a host that waits longer for it ends."""
 _SESSIONS = 1000
+_LOOK = 0.2
+"""Seconds between two looks at what calls print, while somebody waits for it."""
 
 
 class MissingBlobs(Exception):
@@ -271,6 +274,23 @@ class Agent:
         }
         return page, mine
 
+    def printed(
+        self, job: str, after: int, seen: Mapping[int, int], wait: float
+    ) -> tuple[dict[str, Any], list[Part]]:
+        """What calls of a job have printed: see `protocol.PRINTED`. Waits up to ``wait`` seconds for more."""
+        deadline = time.monotonic() + wait
+        while True:
+            waiting, running = self.pool.snapshot()
+            # The running ones first: one that ends meanwhile is found among the ended.
+            now = self.pool.printing(job)
+            cursor, parts = self.journal.printed(job, after, _PAGE)
+            parts += [part for old in now if (part := _since(old, seen.get(old.number, 0))).text]
+            mine = [number for name, number in running if name == job]
+            left = waiting.get(job, 0) + len(mine)
+            if parts or not left or time.monotonic() >= deadline or self._left:
+                return {"cursor": cursor, "running": mine, "left": left}, parts
+            time.sleep(_LOOK)
+
     def _belongs(self, job: str, session: str) -> bool:
         spec = self.journal.spec(job)
         return spec is not None and spec.session == session
@@ -448,6 +468,11 @@ class Agent:
         self.pool.stop()
         if self._ending is not None:
             self._end(self._ending)
+
+
+def _since(part: Part, seen: int) -> Part:
+    """What comes after the first ``seen`` bytes."""
+    return Part(part.job, part.number, *Printed(part.begins, part.text).since(seen))
 
 
 def _version() -> tuple[int, int, int]:

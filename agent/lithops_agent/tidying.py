@@ -55,8 +55,9 @@ class Tidying:
                 f"DELETE FROM calls WHERE job=? AND number IN ({some.format('number', 'calls')})",
                 (row, row, _CHUNK),
             ).rowcount
-            count += self._db.execute(
-                f"DELETE FROM results WHERE seq IN ({some.format('seq', 'results')})", (row, _CHUNK)
-            ).rowcount
+            for table in ("results", "printed"):
+                count += self._db.execute(
+                    f"DELETE FROM {table} WHERE seq IN ({some.format('seq', table)})", (row, _CHUNK)
+                ).rowcount
             if not count:
                 self._db.execute("DELETE FROM garbage WHERE job=?", (row,))

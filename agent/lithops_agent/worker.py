@@ -38,8 +38,9 @@ from lithops_agent.protocol import INLINE_LIMIT, STATS, Status
 
 CALL_HEAD = struct.Struct("<IHB")
 """Call number, attempt, 1 if the message carries the path of the data instead of the data."""
-RESULT_HEAD = struct.Struct(f"<IBBQ{len(STATS)}d")
-"""Call number, Status, 1 if the body is the path of a file, length of what follows, STATS."""
+RESULT_HEAD = struct.Struct(f"<IBBQQ{len(STATS)}d")
+"""Call number, Status, 1 if the body is the path of a file, length of what follows, up to which byte of
+the worker's log the calls so far have printed, STATS."""
 MAX_CALL_MESSAGE = INLINE_LIMIT + CALL_HEAD.size
 NOTE = struct.Struct("<IHxx")
 """Call number and attempt (0: no entry) of a call that a worker has begun."""
@@ -219,9 +220,9 @@ def _become_worker(orders: socket.socket, zygote: int) -> NoReturn:
     calls_fd, results_fd, log_fd = fds
     for source, target in ((null, 0), (log_fd, 1), (log_fd, 2)):
         os.dup2(source, target)
-    for fd in (null, log_fd):
-        if fd > 2:
-            os.close(fd)
+    os.close(null)
+    # A function may redirect its output; where the log ends is looked up here, and in none of its children.
+    os.set_inheritable(log_fd, False)
     # From 3.14 on the stack of C comes after that of Python, and would push it out of the last words.
     faulthandler.enable(2, **({"c_stack": False} if sys.version_info >= (3, 14) else {}))
     os.environ.update(order["env"])
@@ -235,7 +236,7 @@ def _become_worker(orders: socket.socket, zygote: int) -> NoReturn:
     )
     status = 1
     try:
-        Worker(order, socket.socket(fileno=calls_fd), socket.socket(fileno=results_fd)).serve()
+        Worker(order, socket.socket(fileno=calls_fd), socket.socket(fileno=results_fd), log_fd).serve()
         status = 0
     except (BrokenPipeError, ConnectionResetError):
         pass  # The agent closed the sockets: nobody waits for this worker any more.
@@ -253,7 +254,7 @@ def _rehearse() -> None:
     results, reported = socket.socketpair()
     with calls, queued, results, reported:
         order = {"folder": "", "function": os.devnull, "note": os.devnull}
-        worker = Worker(json.loads(json.dumps(order)), calls, results)
+        worker = Worker(json.loads(json.dumps(order)), calls, results, os.open(os.devnull, os.O_WRONLY))
         worker._function = int
         queued.send(CALL_HEAD.pack(0, 1, 0) + pickle.dumps(((), {})))
         queued.shutdown(socket.SHUT_WR)
@@ -283,13 +284,14 @@ def _flush() -> None:
 class Worker:
     """Serves the calls of one job from its queue until the queue is closed."""
 
-    def __init__(self, order: dict[str, Any], calls: socket.socket, results: socket.socket) -> None:
+    def __init__(self, order: dict[str, Any], calls: socket.socket, results: socket.socket, log: int) -> None:
         self._folder: str = order["folder"]
         self._function_path: str = order["function"]
         if order.get("modules"):
             sys.path.insert(0, order["modules"])
         self._calls = calls
         self._results = results
+        self._log = log
         self._statm = os.open("/proc/self/statm", os.O_RDONLY)
         self._page = resource.getpagesize()
         self._notes = _open_notes(order["note"])
@@ -299,8 +301,8 @@ class Worker:
 
     def close(self) -> None:
         """Close the files that were opened beside the sockets."""
-        os.close(self._statm)
-        os.close(self._notes)
+        for descriptor in (self._statm, self._notes, self._log):
+            os.close(descriptor)
 
     def serve(self) -> None:
         """Run calls until the agent closes the queue."""
@@ -359,9 +361,16 @@ class Worker:
             pass  # The disk is full: if the agent dies now, this attempt is not counted.
         self._noted += 1
 
+    def _log_end(self) -> int:
+        try:
+            return os.lseek(self._log, 0, os.SEEK_END)
+        except OSError:
+            return 0  # It is no file.
+
     def _send(self, number: int, status: int, body: bytes, stats: tuple[float, ...]) -> None:
+        log_end = self._log_end()
         if len(body) <= INLINE_LIMIT:
-            self._results.sendall(RESULT_HEAD.pack(number, status, 0, len(body), *stats) + body)
+            self._results.sendall(RESULT_HEAD.pack(number, status, 0, len(body), log_end, *stats) + body)
             return
         # A worker that an agent has left behind may write at this moment, too.
         path = os.path.join(self._folder, f"result-{number}-{os.getpid()}")
@@ -374,10 +383,10 @@ class Worker:
             full = is_disk_full(exc)
             status = Status.NO_SPACE if full else Status.BAD_RESULT
             body = f"{len(body)} bytes".encode() if full else describe(exc)[:INLINE_LIMIT]
-            self._results.sendall(RESULT_HEAD.pack(number, status, 0, len(body), *stats) + body)
+            self._results.sendall(RESULT_HEAD.pack(number, status, 0, len(body), log_end, *stats) + body)
             return
         text = path.encode()
-        self._results.sendall(RESULT_HEAD.pack(number, status, 1, len(text), *stats) + text)
+        self._results.sendall(RESULT_HEAD.pack(number, status, 1, len(text), log_end, *stats) + text)
 
 
 def _open_notes(path: str) -> int:

@@ -20,7 +20,7 @@ from lithops_agent import protocol
 from lithops_agent.api import create_app
 from lithops_agent.instants import Instant
 from lithops_agent.keeper import Policy
-from lithops_agent.protocol import Endpoint, JobSpec, ResultRecord
+from lithops_agent.protocol import Endpoint, JobSpec, Part, ResultRecord
 from lithops_agent.service import Agent, Ending
 from tests.unit.agent.pools import worker_path
 
@@ -115,6 +115,21 @@ class Station:
         assert head is not None
         header, size = head
         return header, list(protocol.parse_results(header, protocol.read_exactly(stream, size)))
+
+    def frames(self, body: bytes) -> tuple[dict[str, Any], bytes, list[tuple[dict[str, Any], list[Part]]]]:
+        """The first frame of an answer, and what was printed by the frames after it."""
+        stream, found = io.BytesIO(body), []
+        while (head := protocol.read_frame_head(stream)) is not None:
+            found.append((head[0], protocol.read_exactly(stream, head[1])))
+        told = [(header, protocol.parse_printed(header, data)) for header, data in found[1:]]
+        return *found[0], told
+
+    def printed(self, asked: dict[str, Any]) -> tuple[dict[str, Any], list[Part]]:
+        """What calls have printed."""
+        response = self.ask(protocol.PRINTED, json=asked)
+        assert response.status_code == 200, response.data
+        header, payload, _ = self.frames(response.data)
+        return header, protocol.parse_printed(header, payload)
 
     def collect(self, count: int, session: str = "s") -> list[ResultRecord]:
         """So many results, as they come; they stay there."""

@@ -17,6 +17,49 @@ def double(number: int) -> int:
     return 2 * number
 
 
+def say(word: str) -> None:
+    if word:
+        print(word)
+
+
+def speak(word: str) -> None:
+    """Print in all ways that there are."""
+    print("print", word)
+    sys.stderr.write(f"stderr {word}\n")
+    os.write(1, f"descriptor {word}\n".encode())
+    libc = ctypes.CDLL(None)
+    libc.puts(f"C {word}".encode())
+    libc.fflush(None)
+    subprocess.run(["/bin/echo", "child", word], check=True)
+    if (pid := os.fork()) == 0:
+        print("fork", word, flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def say_and_leave(how: str) -> None:
+    print("about to", how)
+    leave(how)
+
+
+def say_and_nap(word: str, seconds: float) -> None:
+    print(word)
+    time.sleep(seconds)
+
+
+def say_and_die_at_first(marker: str) -> str:
+    print("an attempt")
+    return die_at_first(marker)
+
+
+def say_and_wait(word: str, gate: str) -> None:
+    """Say something, and more when there is a file."""
+    print(word)
+    while not os.path.exists(gate):
+        time.sleep(0.005)
+    print("then")
+
+
 def who() -> int:
     return os.getpid()
 

@@ -41,6 +41,8 @@ RESULTS_HEADER = {
     "waiting": {"4f1c-A000": 1},
     "running": [["4f1c-A000", 2]],
 }
+PRINTED_HEADER = {"cursor": 7, "running": [2], "left": 2}
+PARTS = [protocol.Part("4f1c-A000", 0, 0, b"hello\n"), protocol.Part("4f1c-A000", 2, 1 << 40, b"\xff")]
 
 
 def frames() -> dict[str, bytes]:
@@ -54,6 +56,7 @@ def frames() -> dict[str, bytes]:
         "blob": b"".join(protocol.blob_frame("ab" * 32, b"\x80\x05 function")),
         "calls": b"".join(protocol.calls_frame(SPEC.job, [(0, b"zero"), (1, b""), (2, bytes(range(256)))])),
         "results": protocol.results_frame(RESULTS_HEADER, records, [b"hello"]),
+        "printed": protocol.printed_frame(PRINTED_HEADER, PARTS),
     }
 
 

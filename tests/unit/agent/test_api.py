@@ -12,7 +12,9 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import cloudpickle
 import pytest
 
 from lithops_agent import protocol
@@ -38,7 +40,7 @@ MESSAGES = {
     protocol.RUNTIMES: "runtimes",
     protocol.REMOVE: "remove",
 }
-BINARY = {protocol.RESULTS, protocol.BODY}
+BINARY = {protocol.RESULTS, protocol.BODY, protocol.PRINTED}
 
 
 def test_every_endpoint_is_tested_here() -> None:
@@ -104,6 +106,37 @@ def test_results_and_a_body_apart(station: Station, session: str) -> None:
     assert response.status_code == 200
     assert len(response.data) == large.size
     assert pickle.loads(response.data) == bytes(200_000)
+
+
+def test_what_calls_print(lonely: Station, tmp_path: Path) -> None:
+    spec, head = lonely.job(functions.say_and_wait, 2)
+    gates = [tmp_path / "first", tmp_path / "second"]
+    data = [(n, cloudpickle.dumps((("a", str(gate)), {}))) for n, gate in enumerate(gates)]
+    lonely.submit(head, protocol.calls_frame(spec.job, data))
+    asked: dict[str, Any] = {"job": spec.job, "after": 0, "seen": {}, "wait": 20}
+    within(20, lambda: len(lonely.printed(asked)[1]) == 2)
+    gates[0].touch()
+    lonely.collect(1)
+    header, parts = lonely.printed({**asked, "seen": {"1": 2}})
+    assert (header["running"], header["left"]) == ([1], 1)
+    assert parts == [protocol.Part(spec.job, 0, 0, b"a\nthen\n")]
+    asked = {**asked, "after": header["cursor"], "seen": {"1": 2}}
+    assert lonely.printed({**asked, "wait": 0})[1] == []
+    gates[1].touch()
+    header, parts = lonely.printed(asked)
+    while not parts or parts[0].begins:
+        header, parts = lonely.printed(asked)
+    assert (header["left"], parts) == (0, [protocol.Part(spec.job, 1, 0, b"a\nthen\n")])
+    # A coordinator is told along with the results.
+    query = {"session": "s", "after": 0, "wait": 0}
+    _, _, frames = lonely.frames(lonely.ask(protocol.RESULTS, query_string=query).data)
+    assert [(part.number, part.text) for part in frames[0][1]] == [(0, b"a\nthen\n"), (1, b"a\nthen\n")]
+
+
+@pytest.mark.parametrize("seen", [{"x": 1}, {"1": "y"}, {"1": None}])
+def test_what_was_seen_is_numbers(station: Station, seen: dict[str, Any]) -> None:
+    asked = {"job": "none", "after": 0, "seen": seen, "wait": 0}
+    is_problem(station.ask(protocol.PRINTED, json=asked), 400, Problem.BAD_REQUEST)
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=str)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lithops_agent import pool as pool_module
+from lithops_agent import printed as printed_module
 from lithops_agent.protocol import INLINE_LIMIT, Status
 from tests.unit.agent import functions
 from tests.unit.agent.pools import Workshop, is_alive, within
@@ -283,7 +283,7 @@ def test_modules_that_were_shipped_are_found(shop: Workshop) -> None:
 
 
 def test_what_is_printed_does_not_fill_the_disk(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "_LOG_LIMIT", 1_000_000)
+    monkeypatch.setattr(printed_module, "_LIMIT", 1_000_000)
     assert shop.run(functions.shout, 5_000_000, 1_000_000).value() <= 1_000_000
 
 

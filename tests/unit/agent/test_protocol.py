@@ -33,7 +33,7 @@ class Dribble:
 # ---- fixed for ever ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["job", "blob", "calls", "results"])
+@pytest.mark.parametrize("name", ["job", "blob", "calls", "results", "printed"])
 def test_a_frame_is_written_as_ever(name: str) -> None:
     assert messages.frames()[name] == messages.frame(name)
 
@@ -65,6 +65,31 @@ def test_the_fixed_results_are_read() -> None:
         ResultRecord(7, "4f1c-A000", 0, Status.SUCCESS, 5, b"hello", messages.STATS),
         ResultRecord(8, "4f1c-A000", 1, Status.EXCEPTION, 1 << 40, None, messages.STATS),
     ]
+
+
+def test_the_fixed_printed_text_is_read() -> None:
+    stream = io.BytesIO(messages.frame("printed"))
+    head = protocol.read_frame_head(stream)
+    assert head is not None
+    header, size = head
+    assert protocol.parse_printed(header, protocol.read_exactly(stream, size)) == messages.PARTS
+    assert {name: header[name] for name in messages.PRINTED_HEADER} == messages.PRINTED_HEADER
+
+
+@pytest.mark.parametrize(
+    ("header", "payload"),
+    [
+        ({}, b""),
+        ({"parts": 1}, b""),
+        ({"parts": [["job", 0, 0]]}, b""),
+        ({"parts": [["job", "x", 0, 1]]}, b"a"),
+        ({"parts": [["job", 0, 0, 2]]}, b"a"),
+        ({"parts": [["job", 0, 0, 1]]}, b"ab"),
+    ],
+)
+def test_printed_text_that_is_not_whole_is_refused(header: dict[str, object], payload: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        protocol.parse_printed(header, payload)
 
 
 def test_statuses_and_problems_keep_their_values() -> None:
@@ -317,7 +342,7 @@ def test_damaged_frames_are_read_or_refused(name: str, place: int, byte: int, cu
     survives(read_all, bytes(data[:cut]))
 
 
-@pytest.mark.parametrize("name", ["job", "blob", "calls", "results"])
+@pytest.mark.parametrize("name", ["job", "blob", "calls", "results", "printed"])
 def test_a_body_cut_anywhere_is_refused(name: str) -> None:
     data = messages.frame(name)
     for cut in range(1, len(data)):
