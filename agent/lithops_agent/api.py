@@ -34,6 +34,8 @@ _PIECE = 1024 * 1024
 _LONG = 1024 * 1024
 """Bytes of a blob that may take longer than a time-out for idle hosts."""
 _MAX_WAIT = 60.0
+_MAX_HOLD = 600.0
+"""Seconds that a host is kept from counting as idle although whoever asked for it may be gone."""
 _TOGETHER = 1000
 """Calls with inline data that are read from the request at once."""
 
@@ -54,6 +56,7 @@ def create_app(agent: Agent, token: str) -> Flask:
         protocol.RELEASE: lambda: _release(agent),
         protocol.PREPARE: lambda: _prepare(agent),
         protocol.DISMANTLE: lambda: _dismantle(agent),
+        protocol.HOLD: lambda: _hold(agent),
         protocol.PLATFORM: lambda: agent.environments.platform(*_arguments(python=str)),
         protocol.ENVIRONMENT: lambda: _environment(agent),
         protocol.RUNTIMES: agent.runtimes,
@@ -317,6 +320,13 @@ def _dismantle(agent: Agent) -> dict[str, Any]:
         raise ProtocolError(f"an agent can't end by {ending!r}")
     agent.dismantle("asked to", ending)
     return {}
+
+
+def _hold(agent: Agent) -> dict[str, Any]:
+    name, seconds = _arguments(name=str, seconds=(int, float))
+    if not 0 <= seconds <= _MAX_HOLD:
+        raise ProtocolError(f"a host is held for 0 to {_MAX_HOLD:g} seconds at a time, not for {seconds}")
+    return {"hard_in": agent.hold(name, seconds)}
 
 
 def _environment(agent: Agent) -> dict[str, Any]:

@@ -167,6 +167,10 @@ such job its ``function`` and ``runtime``; how many ``processes`` run calls; and
 `lithops_agent.usage`."""
 DISMANTLE = Endpoint("POST", "/v1/dismantle")
 """`{"ending": how, or null for that of the last job}` or no body: ends the agent now. Answers `{}`."""
+HOLD = Endpoint("POST", "/v1/hold")
+"""`{"name": who, "seconds": how long}`: somebody is in a shell there. Until then the host does not count as
+idle; it is said again and again, and with 0 seconds at the end. Answers `{"hard_in": seconds, null: never}`:
+when the hard time-out ends the host all the same."""
 PLATFORM = Endpoint("POST", "/v1/platform")
 """`{"python": path}`: what wheels for an interpreter must fit: its version, implementation, machine, libc."""
 ENVIRONMENT = Endpoint("POST", "/v1/environments")
@@ -182,7 +186,7 @@ REMOVE = Endpoint("POST", "/v1/inventory/remove")
 """`{"kind": "image" or "environment", "name": name}`. Answers `{"removed": whether it was there}`."""
 ENDPOINTS = (
     INFO, SUBMIT, RESULTS, BODY, JOB, CANCEL, REVOKE, RELEASE, PREPARE, STATUS, DISMANTLE, PLATFORM,
-    ENVIRONMENT, RUNTIMES, REMOVE, PRINTED,
+    ENVIRONMENT, RUNTIMES, REMOVE, PRINTED, HOLD,
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from lithops_agent.environments.manager import Environments
 from lithops_agent.environments.request import Wanted
 from lithops_agent.instants import Clock, Instant, SystemClock, boot_id
 from lithops_agent.journal import CallData, Ended, Journal, Page, UnknownJob
-from lithops_agent.keeper import Dismantle, Policy
+from lithops_agent.keeper import Dismantle, End, Policy
 from lithops_agent.pool import Pool
 from lithops_agent.printed import Printed
 from lithops_agent.protocol import PROTOCOL, STATS, ContainerOptions, JobSpec, Part, ProtocolError, Status
@@ -252,6 +252,18 @@ class Agent:
             self._times.arrived(name)
             self._something.set()
 
+    def hold(self, name: str, seconds: float) -> float | None:
+        """For so long the host does not count as idle, because somebody is in a shell there; 0: not any more.
+
+        Gives the seconds that the hard time-out leaves, None: it does not count. Raises Draining.
+        """
+        if not self._times.hold(name, seconds):
+            raise Draining("the agent is ending")
+        self._tell_fence(note_only=True)
+        self._something.set()
+        end = self._times.hard_end()
+        return None if end is None else max(self._clock.now().until(end), 0.0)
+
     def results(self, session: str, after: int, wait: float) -> tuple[Page, dict[str, Any]]:
         """Results after a cursor, waiting up to ``wait`` seconds for the first; and what waits and runs."""
         self._cursors[session] = after
@@ -385,9 +397,7 @@ class Agent:
         if found is None:
             return None, ""
         end, at = found
-        since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at.wall - end.timeout))
-        reason = f"soft: no job since {since}" if end.job is None else f"hard: job {end.job} since {since}"
-        return max(self._clock.now().until(at), 0.0), reason
+        return max(self._clock.now().until(at), 0.0), _reason(end, at.wall - end.timeout)
 
     # -- the end --
 
@@ -468,6 +478,16 @@ class Agent:
         self.pool.stop()
         if self._ending is not None:
             self._end(self._ending)
+
+
+def _reason(end: End, since: float) -> str:
+    """Why a host ends; ``since`` is in seconds since the epoch."""
+    moment = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(since))
+    if end.soft:
+        return "soft: somebody is in a shell" if end.held else f"soft: no job since {moment}"
+    return (
+        f"hard: somebody is in a shell since {moment}" if end.held else f"hard: job {end.job} since {moment}"
+    )
 
 
 def _since(part: Part, seen: int) -> Part:

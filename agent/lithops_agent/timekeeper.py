@@ -16,7 +16,7 @@ from typing import Any
 
 from lithops_agent.disk import is_disk_full
 from lithops_agent.instants import Clock, Instant
-from lithops_agent.keeper import Activity, Decision, Dismantle, End, Policy, decide, next_end
+from lithops_agent.keeper import Activity, Decision, Dismantle, End, Held, Policy, decide, next_end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +61,8 @@ class Timekeeper:
         self._idle_since = begun
         self._started: dict[str, tuple[Instant, float | None]] = {}
         self._arriving: collections.Counter[str] = collections.Counter()
+        self._holds: dict[str, tuple[Instant, Instant]] = {}
+        """Who keeps the host from counting as idle: since when, and until when."""
         self._busy: set[str] = set()
         """The jobs that ran when it was last looked at, and those that have come since."""
         self._seen_busy: Instant | None = None
@@ -103,6 +105,26 @@ class Timekeeper:
             self._arriving[job] -= 1
             if not self._arriving[job]:
                 del self._arriving[job]
+
+    def hold(self, name: str, seconds: float) -> bool:
+        """For so long the host does not count as idle; 0: the hold of this name ends. False: it is ending.
+
+        Held again under the same name, it counts as held since the first time.
+        """
+        with self._lock:
+            if self._closed:
+                return False
+            now = self._clock.now()
+            since, _ = self._holds.get(name, (now, now))
+            self._holds[name] = (since, now.plus(seconds))
+            return True
+
+    def hard_end(self) -> Instant | None:
+        """When the hard time-out ends the host, whoever holds it; None: never, as things stand."""
+        with self._lock:
+            now = self._clock.now()
+            end = next_end(Policy(None, self._policy.hard), self._activity(now))
+            return None if end is None else now.plus(end.at - now.boottime)
 
     def resumed(self, job: str, hard: float | None) -> bool:
         """A job has calls that an earlier agent left; whether it has time left to run.
@@ -167,7 +189,20 @@ class Timekeeper:
         for job in busy:
             since, hard = self._started.setdefault(job, (now, None))
             running[job] = (_here(since, now), hard)
-        return Activity(_here(self._idle_since, now), running)
+        held = self._held(now)
+        return Activity(_here(self._idle_since, now), running, held)
+
+    def _held(self, now: Instant) -> Held | None:
+        """Who holds the host now; those who did have kept it from being idle up to then."""
+        for name, (_, until) in list(self._holds.items()):
+            if now.until(until) <= 0:
+                del self._holds[name]
+                if self._idle_since.until(until) > 0:
+                    self._idle_since = until
+        if not self._holds:
+            return None
+        since = min(_here(since, now) for since, _ in self._holds.values())
+        return Held(since, max(now.boottime + now.until(until) for _, until in self._holds.values()))
 
     def _completed_at(self, now: Instant) -> Instant:
         """When the last job completed: at the last result, if that came since it was seen to run."""
@@ -191,6 +226,9 @@ class Timekeeper:
                 for job, (since, hard) in self._started.items()
                 if job in self._busy
             },
+            "holds": {
+                name: [since.to_json(), until.to_json()] for name, (since, until) in self._holds.items()
+            },
         }
         text = json.dumps(kept)
         if text != self._saved:
@@ -205,6 +243,10 @@ class Timekeeper:
         self._ending = kept["ending"]
         self._idle_since = Instant.from_json(kept["idle_since"])
         self._busy = set(self._started)
+        self._holds = {
+            name: (Instant.from_json(since), Instant.from_json(until))
+            for name, (since, until) in kept.get("holds", {}).items()
+        }
 
 
 def _here(instant: Instant, now: Instant) -> float:

@@ -39,6 +39,7 @@ MESSAGES = {
     protocol.PREPARE: "prepare",
     protocol.RUNTIMES: "runtimes",
     protocol.REMOVE: "remove",
+    protocol.HOLD: "hold",
 }
 BINARY = {protocol.RESULTS, protocol.BODY, protocol.PRINTED}
 
@@ -131,6 +132,12 @@ def test_what_calls_print(lonely: Station, tmp_path: Path) -> None:
     query = {"session": "s", "after": 0, "wait": 0}
     _, _, frames = lonely.frames(lonely.ask(protocol.RESULTS, query_string=query).data)
     assert [(part.number, part.text) for part in frames[0][1]] == [(0, b"a\nthen\n"), (1, b"a\nthen\n")]
+
+
+@pytest.mark.parametrize("seconds", [-1, 601, 1e9])
+def test_a_host_is_not_held_for_long(station: Station, seconds: float) -> None:
+    asked = {"name": "me", "seconds": seconds}
+    is_problem(station.ask(protocol.HOLD, json=asked), 400, Problem.BAD_REQUEST)
 
 
 @pytest.mark.parametrize("seen", [{"x": 1}, {"1": "y"}, {"1": None}])

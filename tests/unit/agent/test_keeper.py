@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lithops_agent.keeper import Activity, Decision, Dismantle, KeepRunning, Policy, decide
+from lithops_agent.keeper import Activity, Decision, Dismantle, Held, KeepRunning, Policy, decide, next_end
 
 EPSILON = 1e-6
 BOTH = Policy(soft=300.0, hard=3600.0)
@@ -71,6 +71,61 @@ def test_soft_does_not_count_while_a_job_runs() -> None:
 
 def test_hard_does_not_count_while_nothing_runs() -> None:
     assert at(10_000.0, policy=Policy(soft=None, hard=1.0)) == KeepRunning(None)
+
+
+SHELL = Held(since=1200.0, until=1260.0)
+
+
+@pytest.mark.parametrize(
+    ("policy", "held", "running", "ends_at", "why"),
+    [
+        # Soft counts from the end of the shell, as things stand: nobody may say again that it is open.
+        (BOTH, SHELL, {}, 1560.0, "soft"),
+        (Policy(soft=300.0, hard=None), SHELL, {}, 1560.0, "soft"),
+        # A shell that closed before the last job completed changes nothing.
+        (BOTH, Held(since=900.0, until=950.0), {}, 1300.0, "soft"),
+        # Hard counts for a shell as for a job, and no time of a job is counted as the shell's.
+        (Policy(soft=300.0, hard=100.0), SHELL, {}, 1300.0, "hard"),
+        (Policy(soft=None, hard=100.0), Held(since=100.0, until=9000.0), {}, 1100.0, "hard"),
+        (Policy(soft=None, hard=None), SHELL, {}, None, ""),
+        # With a job, only that counts.
+        (Policy(soft=300.0, hard=100.0), SHELL, {"a": (1250.0, 3600.0)}, 4850.0, "hard"),
+        (BOTH, SHELL, {"a": (1250.0, None)}, None, ""),
+    ],
+)
+def test_a_shell_keeps_a_host_from_being_idle(
+    policy: Policy,
+    held: Held,
+    running: Mapping[str, tuple[float, float | None]],
+    ends_at: float | None,
+    why: str,
+) -> None:
+    activity = Activity(1000.0, running, held)
+    if ends_at is None:
+        assert decide(policy, activity, 1e9) == KeepRunning(None)
+        return
+    assert decide(policy, activity, ends_at - EPSILON) == KeepRunning(ends_at)
+    decision = decide(policy, activity, ends_at)
+    assert isinstance(decision, Dismantle)
+    assert why in decision.reason
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.floats(0, 1e6), st.floats(0, 1e6), st.floats(0, 1e6),
+    st.none() | st.floats(0, 1e6), st.none() | st.floats(0, 1e6),
+)  # fmt: skip
+def test_a_shell_only_ever_delays_and_never_beyond_hard(
+    idle_since: float, since: float, lasts: float, soft: float | None, hard: float | None
+) -> None:
+    policy, held = Policy(soft, hard), Held(since, since + lasts)
+    without = next_end(policy, Activity(idle_since, {}))
+    end = next_end(policy, Activity(idle_since, {}, held))
+    assert (end is None) == (soft is None and hard is None)
+    if end is not None and hard is not None:
+        assert end.at <= max(idle_since, since) + hard
+    if end is not None and end.soft and without is not None:
+        assert end.at >= without.at
 
 
 def test_without_time_outs_nothing_ends() -> None:

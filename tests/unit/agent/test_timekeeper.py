@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -347,3 +348,83 @@ def test_a_full_disk_ends_no_keeper() -> None:
     world.check()
     world.start()
     world.ends_in(99)
+
+
+# ---- shells -----------------------------------------------------------------------------------------
+
+
+def test_a_shell_holds_the_host_as_long_as_somebody_says_so() -> None:
+    world = World()
+    for _ in range(10):
+        assert world.agent.hold("me", 60.0)
+        assert world.left() == pytest.approx(160.0)
+        world.pass_time(59.0)
+        assert isinstance(world.agent.check(), KeepRunning)
+    # Nobody says so again: soft counts from where it lapsed.
+    world.pass_time(1.0)
+    assert world.left() == pytest.approx(100.0)
+    world.pass_time(100.0 - JUST)
+    assert isinstance(world.agent.check(), KeepRunning)
+    world.pass_time(2 * JUST)
+    assert isinstance(world.agent.check(), Dismantle)
+    assert not world.agent.hold("me", 60.0)
+
+
+def test_a_shell_that_is_closed_counts_no_longer() -> None:
+    world = World()
+    world.agent.hold("me", 60.0)
+    world.agent.hold("other", 60.0)
+    world.pass_time(30.0)
+    world.agent.hold("me", 0.0)
+    assert world.left() == pytest.approx(130.0)
+    world.agent.hold("other", 0.0)
+    assert world.left() == pytest.approx(100.0)
+
+
+def test_hard_ends_a_host_with_a_shell() -> None:
+    world = World()
+    world.run("a", hard=500.0)
+    world.agent.hold("me", 60.0)
+    end = world.agent.hard_end()
+    assert end is not None
+    assert world.moment.until(end) == pytest.approx(500.0)
+    world.complete("a")
+    world.agent.check()
+    world.pass_time(30.0)
+    for _ in range(16):
+        world.agent.hold("me", 60.0)
+        assert isinstance(world.agent.check(), KeepRunning)
+        world.pass_time(30.0)
+    world.agent.hold("me", 60.0)
+    decision = world.agent.check()
+    assert isinstance(decision, Dismantle)
+    assert "hard" in decision.reason
+
+
+def test_without_a_hard_time_out_a_shell_has_none() -> None:
+    world = World(Policy(100.0, None))
+    world.agent.hold("me", 60.0)
+    assert world.agent.hard_end() is None
+
+
+def test_an_agent_that_is_started_again_knows_of_the_shell() -> None:
+    world = World()
+    world.agent.hold("me", 60.0)
+    world.agent.check()
+    world.pass_time(50.0)
+    world.start()
+    assert world.left() == pytest.approx(110.0)
+    world.reboot(100.0)
+    world.start()
+    assert world.left() == pytest.approx(10.0)
+
+
+def test_what_an_older_agent_kept_has_no_shells() -> None:
+    world = World()
+    world.agent.check()
+    assert world.disk is not None
+    kept = json.loads(world.disk)
+    del kept["holds"]
+    world.disk = json.dumps(kept)
+    world.start()
+    assert world.left() == pytest.approx(100.0)
