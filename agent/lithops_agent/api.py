@@ -57,6 +57,8 @@ def create_app(agent: Agent, token: str) -> Flask:
         protocol.PREPARE: lambda: _prepare(agent),
         protocol.DISMANTLE: lambda: _dismantle(agent),
         protocol.HOLD: lambda: _hold(agent),
+        protocol.ENTER: lambda: agent.enter(*_arguments(job=str)),
+        protocol.CONTENTS: agent.contents,
         protocol.PLATFORM: lambda: agent.environments.platform(*_arguments(python=str)),
         protocol.ENVIRONMENT: lambda: _environment(agent),
         protocol.RUNTIMES: agent.runtimes,

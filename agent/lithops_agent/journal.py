@@ -383,6 +383,14 @@ class Journal:
             if len(more) < _SCAN:
                 return numbers
 
+    def results_of(self, job: str) -> tuple[int, int]:
+        """How many calls of a job have ended, and the bytes of their results; none of an unknown job."""
+        with self._lock:
+            row = self._jobs[job].row if job in self._jobs else -1
+            query = "SELECT count(*), coalesce(sum(size), 0) FROM results WHERE job=?"
+            count, size = self._db.execute(query, (row,)).fetchone()
+        return int(count), int(size)
+
     # -- what goes --
 
     def release(self, jobs: Iterable[str]) -> None:

@@ -36,6 +36,7 @@ from lithops_agent.recorder import Recorder
 from lithops_agent.runtimes import choice
 from lithops_agent.runtimes.zygote import Zygote
 from lithops_agent.scheduling import Scheduler
+from lithops_agent.surroundings import Surroundings
 from lithops_agent.worker import CALL_HEAD, MAX_CALL_MESSAGE, RESULT_HEAD
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Pool:
 
     ``worker_path`` is what workers import lithops_agent and cloudpickle from. ``base_env`` is added
     to the environment of each worker. ``rest`` is called when results were recorded and no call is left.
+    While ``is_held``, zygotes and containers stay, though no worker does.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Pool:
         folder: Path,
         base_env: dict[str, str],
         rest: Callable[[], None] = lambda: None,
+        is_held: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._journal = journal
@@ -76,6 +79,7 @@ class Pool:
         self._folder = folder
         self._base_env = base_env
         self._rest = rest
+        self._is_held = is_held
         self._clock = clock
         self._lock = threading.RLock()
         self._recorder = Recorder(journal, clock)
@@ -537,23 +541,38 @@ class Pool:
         raise OSError(f"it ended at once: {words}" if words else "it ended at once")
 
     def _order(self, process: Process, spec: JobSpec, folder: Path) -> dict[str, Any]:
-        env = {
-            **self._base_env,
-            **choice.environment_of(spec),
-            **spec.env,
-            "LITHOPS_WORKER_DEPTH": str(spec.depth + 1),
-            "LITHOPS_WORKER_SESSION": spec.session,
-        }
         return {
             "worker": process.worker,
             "note": process.note,
             "folder": str(folder),
             "function": str(self._journal.blob_path(spec.function)),
             "modules": str(self._journal.modules_path(spec.modules)) if spec.modules else None,
-            "env": env,
+            "env": self._environment(spec),
             "cwd": spec.cwd or choice.home_of(spec),
             "home": "/" if spec.container is None else choice.home_of(spec),
         }
+
+    def _environment(self, spec: JobSpec) -> dict[str, str]:
+        """What a worker of a job has in its environment."""
+        return {
+            **self._base_env,
+            **choice.environment_of(spec),
+            **spec.env,
+            "LITHOPS_WORKER_DEPTH": str(spec.depth + 1),
+            "LITHOPS_WORKER_SESSION": spec.session,
+        }
+
+    def surroundings(self, spec: JobSpec) -> Surroundings:
+        """What the workers of a job see."""
+        modules = [str(self._journal.modules_path(spec.modules))] if spec.modules else []
+        return Surroundings(
+            job=spec.job,
+            python=spec.runtime if spec.container is None else None,
+            env=self._environment(spec),
+            path=[*modules, self._worker_path],
+            cwd=spec.cwd or choice.home_of(spec),
+            home=choice.home_of(spec),
+        )
 
     def prepare(self, options: ContainerOptions) -> ContainerZygote:
         """The zygote of a container, which the next job that wants the same one finds running."""
@@ -595,7 +614,7 @@ class Pool:
 
     def _end_idle_zygotes(self) -> None:
         now = self._clock()
-        if self._processes:
+        if self._processes or self._is_held():
             self._worked_at = now
         elif now - self._worked_at >= _ZYGOTE_LINGER:
             for zygote in self._zygotes.values():

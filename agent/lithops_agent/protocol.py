@@ -171,6 +171,13 @@ HOLD = Endpoint("POST", "/v1/hold")
 """`{"name": who, "seconds": how long}`: somebody is in a shell there. Until then the host does not count as
 idle; it is said again and again, and with 0 seconds at the end. Answers `{"hard_in": seconds, null: never}`:
 when the hard time-out ends the host all the same."""
+ENTER = Endpoint("POST", "/v1/enter")
+"""`{"job": id}`: the way into what the calls of a job see. Answers `{"enter": the path of a shell script that
+runs a command there, or a shell, "container": the id of the container that it has to run in, or null,
+"function": the path of the pickled function, "blobs": the folder of the blobs}`."""
+CONTENTS = Endpoint("GET", "/v1/contents")
+"""`{"home": folder, "jobs": [{"job", "function_name", "total", "waiting", "running", "ended", "bytes"},
+..]}`: what the agent holds, the oldest job first; ``bytes`` are those of the results."""
 PLATFORM = Endpoint("POST", "/v1/platform")
 """`{"python": path}`: what wheels for an interpreter must fit: its version, implementation, machine, libc."""
 ENVIRONMENT = Endpoint("POST", "/v1/environments")
@@ -186,7 +193,7 @@ REMOVE = Endpoint("POST", "/v1/inventory/remove")
 """`{"kind": "image" or "environment", "name": name}`. Answers `{"removed": whether it was there}`."""
 ENDPOINTS = (
     INFO, SUBMIT, RESULTS, BODY, JOB, CANCEL, REVOKE, RELEASE, PREPARE, STATUS, DISMANTLE, PLATFORM,
-    ENVIRONMENT, RUNTIMES, REMOVE, PRINTED, HOLD,
+    ENVIRONMENT, RUNTIMES, REMOVE, PRINTED, HOLD, ENTER, CONTENTS,
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import time
 import traceback
 import uuid
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,6 +25,7 @@ from lithops_agent.keeper import Dismantle, End, Policy
 from lithops_agent.pool import Pool
 from lithops_agent.printed import Printed
 from lithops_agent.protocol import PROTOCOL, STATS, ContainerOptions, JobSpec, Part, ProtocolError, Status
+from lithops_agent.surroundings import write_entrance
 from lithops_agent.timekeeper import Observed, Timekeeper
 from lithops_agent.usage import usage
 from lithops_agent.version import __version__
@@ -48,6 +50,7 @@ _TIDY_INTERVAL = 60.0
 _PREPARE_TIMEOUT = 3600.0
 """Seconds that an image may take until it is ready; a host that waits longer for it ends."""
 _SESSIONS = 1000
+_CONTAINER_TIMEOUT = 50.0
 _LOOK = 0.2
 """Seconds between two looks at what calls print, while somebody waits for it."""
 
@@ -123,6 +126,7 @@ class Agent:
             folder=home,
             base_env={"LITHOPS_WORKER": str(home)},
             rest=self._something.set,
+            is_held=lambda: self._times.is_held(),
         )
         self.environments = Environments(
             home / "environments",
@@ -263,6 +267,48 @@ class Agent:
         self._something.set()
         end = self._times.hard_end()
         return None if end is None else max(self._clock.now().until(end), 0.0)
+
+    def enter(self, job: str) -> dict[str, Any]:
+        """The way into the surroundings of a job's calls: see `protocol.ENTER`.
+
+        Raises UnknownJob, EngineError, OSError.
+        """
+        spec = self.journal.spec(job)
+        if spec is None:
+            raise UnknownJob(job)
+        container = None
+        if spec.container is not None:
+            zygote = self.pool.prepare(ContainerOptions.from_json(spec.container))
+            zygote.settled.wait(_CONTAINER_TIMEOUT)
+            if zygote.error is not None:
+                raise zygote.error
+            container = zygote.container
+        entrance = write_entrance(self.journal.job_folder(job) / "shell", self.pool.surroundings(spec))
+        return {
+            "enter": str(entrance),
+            "container": container,
+            "function": str(self.journal.blob_path(spec.function)),
+            "blobs": str(self.journal.blob_path("")),
+        }
+
+    def contents(self) -> dict[str, Any]:
+        """What the agent holds: see `protocol.CONTENTS`."""
+        waiting, running = self.pool.snapshot()
+        runs = Counter(job for job, _ in running)
+        jobs = [
+            {
+                "job": spec.job,
+                "function_name": spec.function_name,
+                "total": spec.total,
+                "waiting": waiting.get(spec.job, 0),
+                "running": runs[spec.job],
+                "ended": ended,
+                "bytes": size,
+            }
+            for spec in self.journal.specs()
+            for ended, size in [self.journal.results_of(spec.job)]
+        ]
+        return {"home": str(self.home), "jobs": jobs}
 
     def results(self, session: str, after: int, wait: float) -> tuple[Page, dict[str, Any]]:
         """Results after a cursor, waiting up to ``wait`` seconds for the first; and what waits and runs."""

@@ -119,6 +119,11 @@ class Timekeeper:
             self._holds[name] = (since, now.plus(seconds))
             return True
 
+    def is_held(self) -> bool:
+        """Whether somebody keeps the host from counting as idle."""
+        now = self._clock.now()
+        return any(now.until(until) > 0 for _, until in tuple(self._holds.values()))
+
     def hard_end(self) -> Instant | None:
         """When the hard time-out ends the host, whoever holds it; None: never, as things stand."""
         with self._lock:

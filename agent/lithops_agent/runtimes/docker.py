@@ -181,6 +181,11 @@ class ContainerZygote(Zygote):
         self._thread = threading.Thread(target=self._start, name=f"container {options.name}", daemon=True)
         self._thread.start()
 
+    @property
+    def container(self) -> str:
+        """The id of the container, once it was made."""
+        return self._container
+
     def last_words(self) -> str:
         """Why it did not start, or the end of what it wrote."""
         words = super().last_words()

@@ -40,6 +40,8 @@ MESSAGES = {
     protocol.RUNTIMES: "runtimes",
     protocol.REMOVE: "remove",
     protocol.HOLD: "hold",
+    protocol.ENTER: "enter",
+    protocol.CONTENTS: "contents",
 }
 BINARY = {protocol.RESULTS, protocol.BODY, protocol.PRINTED}
 
