@@ -110,6 +110,14 @@ class ResponseFuture(CallRecord):
 
         return call_stats(self)
 
+    @property
+    def logs(self) -> str:
+        """What the call printed, its children and C libraries included: the last megabyte of it.
+
+        It is there when the call has ended. Standard output and standard error are one text.
+        """
+        return "" if self._printed is None else self._printed.read()
+
     # ---- what the user asks for ---------------------------------------------------------------------
 
     def cancel(self) -> bool:
@@ -269,7 +277,10 @@ class ResponseFuture(CallRecord):
             end = None
             if self._form:
                 ended = BODY if self._form == READING else self._form
-                end = (ended, self._payload, self._host, self._stats, self._children, self._ended_at)
+                end = (
+                    ended, self._payload, self._host, self._stats, self._children, self._ended_at,
+                    self._printed,
+                )  # fmt: skip
             progress = (self._state, self._submitted_at, self._produce_output, self._read)
         return _restore, (self._info, self._number, progress, end)
 
@@ -284,7 +295,8 @@ def _restore(
     future = ResponseFuture(info, number)
     future._state, future._submitted_at, future._produce_output, future._read = progress
     if end is not None:
-        future._form, future._payload, future._host, future._stats, future._children, future._ended_at = end
+        future._form, future._payload, future._host, future._stats, future._children = end[:5]
+        future._ended_at, future._printed = end[5:]
     return future
 
 

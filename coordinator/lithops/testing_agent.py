@@ -50,6 +50,10 @@ class FakeAgent:
         self.specs: dict[str, JobSpec] = {}
         self.calls: dict[tuple[str, int], bytes] = {}
         self.begun: list[tuple[str, int]] = []
+        self.spoken: dict[int, protocol.Part] = {}
+        """What calls have printed, by the sequence number of their results."""
+        self.speaking: dict[tuple[str, int], bytes] = {}
+        """What calls that run have printed so far."""
         self.changed = threading.Condition()
         self._results: list[tuple[ResultRecord, bytes]] = []
         self._seq = 0
@@ -61,8 +65,15 @@ class FakeAgent:
         """Where it listens on the loopback."""
         return int(self._server.server_address[1])
 
-    def finish(self, job: str, number: int, status: int = protocol.Status.SUCCESS, body: bytes = b"") -> None:
-        """End a call; a second end of it does not count."""
+    def finish(
+        self,
+        job: str,
+        number: int,
+        status: int = protocol.Status.SUCCESS,
+        body: bytes = b"",
+        printed: bytes = b"",
+    ) -> None:
+        """End a call, which has printed something or not; a second end of it does not count."""
         with self.changed:
             if self.calls.pop((job, number), None) is None:
                 return
@@ -71,6 +82,8 @@ class FakeAgent:
             shown = None if large else body
             record = ResultRecord(self._seq, job, number, status, len(body), shown, protocol.NO_STATS)
             self._results.append((record, body))
+            if printed:
+                self.spoken[self._seq] = protocol.Part(job, number, 0, printed)
             self._begin()
             self.changed.notify_all()
 
@@ -186,7 +199,22 @@ class FakeAgent:
         free = max(self.processes - len(self.calls), 0)
         cursor = found[-1][0].seq if found else after
         header = {"cursor": cursor, "jobs": jobs, "waiting": waiting, "running": running, "free": free}
-        return protocol.results_frame(header, rows, [r.body for r, _ in found if r.body is not None])
+        frame = protocol.results_frame(header, rows, [r.body for r, _ in found if r.body is not None])
+        printed = [self.spoken[r.seq] for r, _ in found if r.seq in self.spoken]
+        return frame + (protocol.printed_frame({}, printed) if printed else b"")
+
+    def printed(self, asked: dict[str, Any]) -> bytes:
+        job, seen = asked["job"], {int(number): count for number, count in asked["seen"].items()}
+        ended = [(seq, part) for seq, part in self.spoken.items() if part.job == job and seq > asked["after"]]
+        parts = [part for _, part in ended]
+        for (name, number), text in self.speaking.items():
+            begins = seen.get(number, 0)
+            if name == job and (name, number) in self.calls and text[begins:]:
+                parts.append(protocol.Part(job, number, begins, text[begins:]))
+        running = [number for name, number in self.begun if name == job]
+        left = sum(1 for name, _ in self.calls if name == job)
+        cursor = max((seq for seq, _ in ended), default=asked["after"])
+        return protocol.printed_frame({"cursor": cursor, "running": running, "left": left}, parts)
 
     def _load(self, jobs: list[str]) -> tuple[dict[str, int], list[list[Any]]]:
         running = [[job, number] for job, number in self.begun if job in jobs]
@@ -330,6 +358,7 @@ class _Handler(BaseHTTPRequestHandler):
             protocol.SUBMIT.path: agent.submit,
             protocol.RESULTS.path: agent.results,
             protocol.BODY.path: agent.body,
+            protocol.PRINTED.path: agent.printed,
             protocol.JOB.path: agent.holdings,
             protocol.CANCEL.path: agent.cancel,
             protocol.REVOKE.path: agent.revoke,

@@ -113,6 +113,12 @@ LITHOPS = Section(
             doc="Modules to ship with the function beside those that were found; empty (`null`): ship none.",
         ),
         Key(name="exclude_modules", kind=Names(), default=(), doc="Modules never to ship with the function."),
+        Key(
+            name="log_functions",
+            kind=Flag(),
+            default=False,
+            doc="Show what functions print while they run, with the call in front of each line.",
+        ),
         Key(name="retries", kind=Whole(minimum=0), default=0, doc="How often a failed call is run again."),
         Key(
             name="log_level",

@@ -38,6 +38,7 @@ class LithopsSettings:
     include_modules: tuple[str, ...] | None
     """`None`: ship none."""
     exclude_modules: tuple[str, ...]
+    log_functions: bool
     retries: int
     log_level: int | None
     """A level of `logging`; `None`: off."""

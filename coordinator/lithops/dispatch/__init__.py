@@ -20,6 +20,7 @@ def open_session(settings: Settings, executor_id: str) -> RemoteSession:
     from lithops.config.settings import LocalhostSettings
     from lithops.dispatch.jobs import SessionOptions
     from lithops.dispatch.session import RemoteSession
+    from lithops.printing import Printer
     from lithops.state.ledger import Ledger, NoLedger
 
     standalone = settings.standalone
@@ -37,6 +38,7 @@ def open_session(settings: Settings, executor_id: str) -> RemoteSession:
         workers=settings.lithops.workers,
         environments=None if nested else environments_of(settings),
         image=image_of(settings, nested=nested),
+        printer=Printer() if settings.lithops.log_functions else None,
     )
     if agent_home:
         from lithops.backends.localhost import SameHost

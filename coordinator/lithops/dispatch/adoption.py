@@ -11,6 +11,7 @@ from lithops.dispatch.outcomes import outcome_of
 from lithops.errors import HostError, LithopsError
 from lithops.future import batch
 from lithops.job.model import Outcome
+from lithops.job.printed import output
 
 if TYPE_CHECKING:
     from lithops.dispatch.runner import HostRunner
@@ -95,6 +96,7 @@ class Adoption:
         with self._lock:
             after, nested.rewound = nested.cursor, False
         header, records = client.results(nested.session, after, wait)
+        printed = {(part.job, part.number): output(part.begins, part.text) for part in header["printed"]}
         with self._lock:
             wanted = [r for r in records if (r.job, r.number) in nested.futures]
         # When the link breaks here, nothing has been taken off the list yet.
@@ -109,7 +111,9 @@ class Adoption:
             ]
         with batch():
             for future, record, body in ended:
-                future._on_outcome(self._outcome(future, record, body))
+                outcome = self._outcome(future, record, body)
+                found = printed.get((record.job, record.number))
+                future._on_outcome(dataclasses.replace(outcome, printed=found) if found else outcome)
         self._forget(client, nested)
         return len(records)
 

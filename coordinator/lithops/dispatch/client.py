@@ -15,7 +15,7 @@ from lithops.backends.machine import Link
 from lithops.errors import AgentError, HostDiskFull, HostLost
 from lithops.ssh.http import ChannelHTTPConnection, Opener
 from lithops_agent import protocol
-from lithops_agent.protocol import Endpoint, Problem, ProtocolError
+from lithops_agent.protocol import Endpoint, Part, Problem, ProtocolError
 
 _TIMEOUT = 60.0
 _PIECE = 1024 * 1024
@@ -82,7 +82,10 @@ class AgentClient:
     def results(
         self, session: str, after: int, wait: float
     ) -> tuple[dict[str, Any], list[protocol.ResultRecord]]:
-        """Results after the cursor ``after``: the header of the frame, and its records."""
+        """Results after the cursor ``after``: the header of the frame, and its records.
+
+        ``printed`` of the header are the parts that their calls printed.
+        """
         query = {"session": session, "after": after, "wait": wait}
         self._connection.set_timeout(wait + _POLL_MARGIN)
         answer = self._ask(protocol.RESULTS, f"{protocol.RESULTS.path}?{urllib.parse.urlencode(query)}")
@@ -92,9 +95,40 @@ class AgentClient:
             if head is None:
                 raise ProtocolError("an empty answer")
             header, size = head
-            return header, list(protocol.parse_results(header, protocol.read_exactly(frame, size)))
+            records = list(protocol.parse_results(header, protocol.read_exactly(frame, size)))
+            return {**header, "printed": _parts(frame)}, records
         except (ProtocolError, ValueError, LookupError, TypeError, struct.error) as exc:
             raise self._lost(f"the agent sent results that can't be read ({_told(exc)})") from exc
+
+    def printed(
+        self, job: str, after: int, seen: Mapping[int, int], wait: float
+    ) -> tuple[dict[str, Any], list[Part]]:
+        """What calls of a job print: see `protocol.PRINTED`."""
+        self._connection.set_timeout(wait + _POLL_MARGIN)
+        asked = {"job": job, "after": after, "seen": seen, "wait": wait}
+        answer = self._ask(protocol.PRINTED, protocol.PRINTED.path, json.dumps(asked).encode())
+        frame = _Bytes(answer)
+        try:
+            head = protocol.read_frame_head(frame)
+            if head is None:
+                raise ProtocolError("an empty answer")
+            return head[0], protocol.parse_printed(head[0], protocol.read_exactly(frame, head[1]))
+        except ProtocolError as exc:
+            raise self._lost(f"the agent sent text that can't be read ({_told(exc)})") from exc
+
+    def hold(self, name: str, seconds: float) -> Optional[float]:
+        """Have the host not count as idle; the seconds that the hard time-out leaves, None: no limit."""
+        left = self._json(protocol.HOLD, {"name": name, "seconds": seconds})["hard_in"]
+        return None if left is None else float(left)
+
+    def enter(self, job: str) -> dict[str, Any]:
+        """The way into what the calls of a job see: see `protocol.ENTER`."""
+        self._connection.set_timeout(_TIMEOUT)
+        return self._json(protocol.ENTER, {"job": job})
+
+    def contents(self) -> dict[str, Any]:
+        """What the agent holds."""
+        return self._json(protocol.CONTENTS)
 
     def body(self, seq: int) -> bytes:
         """The body of a result that is too large for the stream."""
@@ -181,6 +215,14 @@ class AgentClient:
         refused = Refused(f"{detail} (HTTP {status})", host=self._host, kind=kind)
         refused.details = problem
         return refused
+
+
+def _parts(frame: protocol.Reader) -> list[Part]:
+    """What was printed, when the answer tells of any. Raises ProtocolError."""
+    head = protocol.read_frame_head(frame)
+    if head is None or head[0]["kind"] != "printed":
+        return []
+    return protocol.parse_printed(head[0], protocol.read_exactly(frame, head[1]))
 
 
 def _told(exc: BaseException) -> str:

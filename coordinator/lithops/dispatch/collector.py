@@ -60,6 +60,8 @@ class Collector:
             if runner.is_off(link):
                 return False
             self._cursor = max(self._cursor, int(header["cursor"]))
+        if header["printed"]:
+            session.printed_came(header["printed"])
         self._hand_over(records)
         session.calls_running(runner.name, header["running"])
         session.host_heard(runner.name, link.agent_id, header.get("ends_in"))

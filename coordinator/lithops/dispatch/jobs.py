@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Optional
 from lithops.backends.machine import Link
 from lithops.dispatch.images import ImageRuntime, Ready
 from lithops.job.model import Job
+from lithops.job.printed import Output
+from lithops.printing import Printer
 from lithops_agent.protocol import ContainerOptions, JobSpec
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class SessionOptions:
     ``workers``: how many calls run at the same time at most, on all hosts together; None: any number.
     ``environments``: gives hosts the environment that functions run in; None: the interpreter as it is.
     ``image``: what calls run in; None: the interpreter that each link names.
+    ``printer``: shows what calls print while they run.
     ``lost_after``: how long a host that was ready is tried again before it counts as lost.
     """
 
@@ -53,6 +56,7 @@ class SessionOptions:
     workers: Optional[int] = None
     environments: Environments | None = None
     image: Optional[ImageRuntime] = None
+    printer: Optional[Printer] = None
 
 
 @dataclasses.dataclass
@@ -65,6 +69,8 @@ class JobState:
     payloads: dict[int, bytes]
     images: dict[str, Ready] = dataclasses.field(default_factory=dict)
     """The image of the job on each host where it was made ready."""
+    printed: dict[int, Output] = dataclasses.field(default_factory=dict)
+    """What calls have printed whose results are on their way."""
 
     def container(self, link: Link, runtime: ImageRuntime) -> ContainerOptions:
         """The container that the job wants on a host."""

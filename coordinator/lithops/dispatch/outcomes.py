@@ -17,6 +17,7 @@ from lithops.errors import (
     WorkerDied,
 )
 from lithops.job.model import Outcome
+from lithops.job.printed import Output
 from lithops.state.records import FailureRecord
 from lithops_agent.protocol import ResultRecord, Status
 
@@ -25,16 +26,21 @@ _LONGEST = 500
 
 
 def outcome_of(
-    record: ResultRecord, body: bytes, host: str, function_name: str, timeout: Optional[float]
+    record: ResultRecord,
+    body: bytes,
+    host: str,
+    function_name: str,
+    timeout: Optional[float],
+    printed: Optional[Output] = None,
 ) -> Outcome:
     """The outcome that a result record stands for; ``body`` is its body, however it came."""
     stats = array("d", record.stats)
     if record.status == Status.SUCCESS:
-        return Outcome(ok=True, host=host, body=body, stats=stats)
+        return Outcome(ok=True, host=host, body=body, stats=stats, printed=printed)
     if record.status == Status.EXCEPTION:
-        return Outcome(ok=False, host=host, body=body, stats=stats)
+        return Outcome(ok=False, host=host, body=body, stats=stats, printed=printed)
     error = _error(record, body, host, function_name, timeout)
-    return Outcome(ok=False, host=host, error=error, stats=stats)
+    return Outcome(ok=False, host=host, error=error, stats=stats, printed=printed)
 
 
 def failure_of(job_key: str, number: int, outcome: Outcome) -> FailureRecord:

@@ -1,8 +1,8 @@
 """One host, as a session sees it: the link to its agent, and the threads that use it.
 
 - The *link* thread opens the link, has results collected, and opens the link again when it broke.
-- The *send* thread is the `Sender`, the *bodies* thread fetches large results for the `Collector`, and the
-  *adopted* thread is the `Adoption`.
+- The *send* thread is the `Sender`, the *bodies* thread fetches large results for the `Collector`, the
+  *adopted* thread is the `Adoption`, and the *listen* thread, where it is wanted, the `Listener`.
 
 All state is guarded by the session's lock; nothing is sent or received while it is held. A thread that
 meets an error that nobody thought of gives the host up, so that no call waits for a thread that is gone.
@@ -20,6 +20,7 @@ from lithops.backends.machine import Link, Machine
 from lithops.dispatch.adoption import Adoption
 from lithops.dispatch.client import AgentClient, Refused, ask_to_end
 from lithops.dispatch.collector import Collector
+from lithops.dispatch.listener import Listener
 from lithops.dispatch.patience import Patience
 from lithops.dispatch.sender import Sender
 from lithops.errors import AgentError, EnvironmentFailed, HostDraining, HostError, HostLost
@@ -47,6 +48,7 @@ class HostRunner:
         self.sender = Sender(self)
         self.collector = Collector(self)
         self.adoption = Adoption(self)
+        self.listener = Listener(self)
         self._machine = machine
         self.doing = ""
         """What is being done there before calls can run, in words; empty: nothing."""
@@ -83,6 +85,8 @@ class HostRunner:
             self.session.options.environments.begin(self.name)
         self.spawn("link", self._keep_link)
         self.spawn("send", self.sender.run)
+        if self.session.options.printer is not None:
+            self.spawn("listen", self.listener.run)
         return again
 
     def adopt(self, futures: Sequence[ResponseFuture]) -> None:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
 from lithops.backends.machine import Machine, Supply
 from lithops.dispatch.activity import activity_of
@@ -22,8 +22,9 @@ from lithops.dispatch.runner import HostRunner
 from lithops.errors import CallCancelled, HostError, HostLost
 from lithops.future import batch
 from lithops.job.model import Activity, Job, Outcome
+from lithops.state.keepsakes import Call
 from lithops.state.ledger import Ledger, NoLedger
-from lithops_agent.protocol import ResultRecord
+from lithops_agent.protocol import Part, ResultRecord
 
 if TYPE_CHECKING:
     from lithops.future import ResponseFuture
@@ -67,6 +68,8 @@ class RemoteSession:
         self._supply = supply
         self._assignment = Assignment(())
         self._jobs: dict[str, JobState] = {}
+        self._leaving: dict[tuple[str, int], tuple[Job, Optional[bytes]]] = {}
+        """The data of calls that have ended, until that is told."""
         self._errors: dict[str, HostError] = {}
         self._try_again_at: dict[str, float] = {}
         self._runners: dict[str, HostRunner] = {}
@@ -230,6 +233,16 @@ class RemoteSession:
             for key in list(self._searches):
                 self.calls_found(name, key, [])
 
+    def printed_came(self, parts: Sequence[Part]) -> None:
+        """What calls printed whose results come next."""
+        with self.lock:
+            mine = [part for part in parts if self.is_awaited(part.job, part.number)]
+            kept = self._ledger.printed(mine)
+            for part, output in zip(mine, kept):
+                self._jobs[part.job].printed[part.number] = output
+        if self.options.printer is not None:
+            self.options.printer.show_all(mine)
+
     def results_came(self, name: str, came: Iterable[tuple[ResultRecord, bytes]]) -> None:
         """Results, with their bodies."""
         ended = []
@@ -241,8 +254,8 @@ class RemoteSession:
                 future = self._end(record.job, record.number)
                 if future is not None:
                     self._retention.grew(record.job, record.size)
-                    job = state.job
-                    outcome = outcome_of(record, body, name, job.function_name, job.timeout)
+                    job, printed = state.job, state.printed.pop(record.number, None)
+                    outcome = outcome_of(record, body, name, job.function_name, job.timeout, printed)
                     ended.append((future, outcome))
         self._tell(ended)
 
@@ -343,9 +356,9 @@ class RemoteSession:
 
     def is_awaited(self, key: str, number: int) -> bool:
         """Whether a call has no result yet."""
-        with self.lock:
-            state = self._jobs.get(key)
-            return state is not None and number in state.futures
+        # Without the lock: the printer asks while it holds its own, and is told of jobs under this one.
+        state = self._jobs.get(key)
+        return state is not None and number in state.futures
 
     def calls_on(self, name: str, key: str) -> list[int]:
         """The calls of a job that a host has and that have no result."""
@@ -401,10 +414,12 @@ class RemoteSession:
         if not self._assignment.call_ended(key, number):
             return None
         state = self._jobs[key]
-        state.payloads.pop(number, None)
+        self._leaving[key, number] = state.job, state.payloads.pop(number, None)
         future = state.futures.pop(number)
         if not state.futures:
             del self._jobs[key]
+            if self.options.printer is not None:
+                self.options.printer.forget(key)
             self._ledger.ended(key)
         return future
 
@@ -436,9 +451,20 @@ class RemoteSession:
             failure_of(future.job_key, future._number, outcome) for future, outcome in ended if not outcome.ok
         ]
         self._ledger.outcomes(Counter(future.job_key for future, _ in ended), failures)
+        self._keep_failed(ended)
         with batch():
             for future, outcome in ended:
                 future._on_outcome(outcome)
+
+    def _keep_failed(self, ended: Sequence[tuple[ResponseFuture, Outcome]]) -> None:
+        """Keep what calls that failed need to run again, unless somebody wanted their end."""
+        calls = []
+        for future, outcome in ended:
+            job, data = self._leaving.pop((future.job_key, future._number), (None, None))
+            if not outcome.ok and job and data is not None and not isinstance(outcome.error, CallCancelled):
+                calls.append(Call(job, future._info, future._number, data))
+        if calls:
+            self._ledger.failed(calls)
 
     def _act(self, actions: Iterable[Action]) -> None:
         for action in actions:

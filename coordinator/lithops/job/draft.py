@@ -128,6 +128,7 @@ class OrderDraft:
                 runtime_memory=order.runtime_memory,
                 created_at=order.created_at,
                 retries=order.retries,
+                source=serialize.source_of(order.function),
             )
         return self._job
 

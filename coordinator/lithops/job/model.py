@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Optional, Protocol
 
 if TYPE_CHECKING:
     from lithops.future import ResponseFuture
+    from lithops.job.printed import Output
     from lithops.state.spool import SpooledJob
 
 
@@ -25,7 +26,8 @@ class Job:
 
     ``function`` is the pickled callable; ``modules`` a zip archive of the local modules that it
     needs, or None. ``timeout`` is in seconds and counts for each call from its start. A call that
-    fails is run again up to ``retries`` times.
+    fails is run again up to ``retries`` times. ``source`` is where the function was defined, as
+    ``FILE:NAME``, when that is known.
     """
 
     job_id: str
@@ -40,6 +42,7 @@ class Job:
     runtime_memory: Optional[int] = None
     created_at: float = 0.0
     retries: int = 0
+    source: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,7 +52,8 @@ class Outcome:
     Exactly one of three: ``ok`` with the pickled result in ``body``; not ok with ``body`` (the
     worker's pickled account of an exception, see ``lithops_agent.worker``); not ok with ``error``,
     an exception made on this side (worker died, timed out, host lost, cancelled).
-    ``stats`` are the numbers named by ``lithops_agent.protocol.STATS``, in that order.
+    ``stats`` are the numbers named by ``lithops_agent.protocol.STATS``, in that order; ``printed`` is what
+    the call printed, None: nothing.
     """
 
     ok: bool
@@ -57,6 +61,7 @@ class Outcome:
     body: bytes = dataclasses.field(default=b"", repr=False)
     error: Optional[Exception] = None
     stats: Sequence[float] = ()
+    printed: Optional[Output] = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

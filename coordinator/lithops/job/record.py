@@ -19,6 +19,7 @@ from lithops.job.waiting import Watcher, decoded, lock
 
 if TYPE_CHECKING:
     from lithops.job.model import Outcome
+    from lithops.job.printed import Output
 
 # What `_payload` holds; everything but 0 means that the call has ended.
 NOTHING, BODY, READING, VALUE, FAILURE, ERROR = range(6)
@@ -55,6 +56,7 @@ class CallRecord:
         "_number",
         "_original",
         "_payload",
+        "_printed",
         "_produce_output",
         "_read",
         "_read_at",
@@ -74,6 +76,7 @@ class CallRecord:
         self._children: Union[FuturesList, EllipsisType, None] = None  # An ellipsis: not known yet.
         self._host = ""
         self._stats = b""
+        self._printed: Optional[Output] = None
         self._submitted_at: Optional[float] = None
         self._ended_at: Optional[float] = None
         self._read_at: Optional[float] = None
@@ -199,12 +202,13 @@ class CallRecord:
         self._form = BODY if original._form == READING else original._form
         self._payload, self._children = original._payload, original._children
         self._host, self._stats, self._state = original._host, original._stats, original._state
+        self._printed = original._printed
         self._ended_at = original._ended_at
         self._tell_watchers()
 
     def _take(self, outcome: Outcome) -> None:
         body, numbers = outcome.body, outcome.stats
-        self._host = outcome.host
+        self._host, self._printed = outcome.host, outcome.printed
         if numbers:
             self._stats = struct.pack(f"{len(numbers)}d", *numbers)
         if outcome.ok:

@@ -28,6 +28,14 @@ def name_of(function: object) -> str:
     return str(function.__name__)
 
 
+def source_of(function: object) -> str:
+    """Where a function was defined, as ``FILE:NAME``; empty for other callables."""
+    while hasattr(function, "func") or hasattr(function, "__wrapped__"):
+        function = getattr(function, "func", None) or function.__wrapped__  # type: ignore[attr-defined]
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    return "" if code is None else f"{code.co_filename}:{getattr(function, '__qualname__', '')}"
+
+
 def dump_function(function: Callable[..., Any]) -> tuple[bytes, frozenset[str]]:
     """A function pickled, and the top-level modules that are needed to unpickle and run it.
 

@@ -18,6 +18,8 @@ from typing import Any, Optional
 
 from lithops.job.info import JobInfo
 from lithops.job.model import Job
+from lithops.job.printed import Output, output
+from lithops.state.keepsakes import Call, Keepsakes
 from lithops.state.programs import is_running
 from lithops.state.records import (
     ExecutorRecord,
@@ -29,8 +31,12 @@ from lithops.state.records import (
 )
 from lithops.state.spool import Spool
 from lithops.state.tally import Tally
+from lithops_agent.protocol import Part
 
 logger = logging.getLogger(__name__)
+
+_IN_MEMORY = 64 * 1024
+"""Bytes that are kept of what a call printed, where there is no disk to keep it on."""
 
 
 def spool_path(executor_id: str, folder: Optional[Path] = None) -> Path:
@@ -67,6 +73,7 @@ class Ledger:
         self._tally = Tally()
         self._records: Optional[Records] = None
         self._spool: Optional[Spool] = None
+        self._keepsakes: Optional[Keepsakes] = None
         self._broken = False
 
     # -- jobs --
@@ -103,6 +110,19 @@ class Ledger:
                 records.calls_failed(failures)
             for record in due:
                 records.progressed(record)
+
+    def printed(self, parts: Sequence[Part]) -> list[Output]:
+        """Calls have printed this; how their futures keep it."""
+        with self._noting() as records:
+            if records is not None and self._keepsakes is not None:
+                return self._keepsakes.keep_printed(parts)
+        return kept_in_memory(parts)
+
+    def failed(self, calls: Sequence[Call]) -> None:
+        """Calls have failed, and somebody may want to run them again."""
+        with self._noting() as records:
+            if records is not None and self._keepsakes is not None:
+                self._keepsakes.keep_failed(calls)
 
     def released(self, keys: Sequence[str]) -> None:
         """Nobody will ask for these jobs again."""
@@ -160,6 +180,9 @@ class Ledger:
                 for executor_id in records.forget_old(self._clock()):
                     spool_path(executor_id, self._folder).unlink(missing_ok=True)
             records.close()
+        if self._keepsakes is not None:
+            with contextlib.suppress(OSError):
+                self._keepsakes.forget(self._clock())
 
     @contextlib.contextmanager
     def _noting(self) -> Iterator[Optional[Records]]:
@@ -187,6 +210,7 @@ class Ledger:
         if self._records is None:
             self._records = Records(self._folder)
             self._spool = Spool(spool_path(self._executor_id, self._folder))
+            self._keepsakes = Keepsakes(self._folder or state_folder())
             known = self._records.executor(self._executor_id)
             if known is None or not _is_in_use(known):
                 self._records.executor_opened(
@@ -217,6 +241,13 @@ def _job_record(key: str, job: Job) -> JobRecord:
     )
 
 
+def kept_in_memory(parts: Sequence[Part]) -> list[Output]:
+    """What calls printed, where there is no disk to keep it on: the end of it."""
+    return [
+        output(part.begins + max(len(part.text) - _IN_MEMORY, 0), part.text[-_IN_MEMORY:]) for part in parts
+    ]
+
+
 class NoLedger:
     """For a session whose jobs nobody continues: that of a function that runs on a host itself."""
 
@@ -227,6 +258,13 @@ class NoLedger:
         """Note nothing."""
 
     def ended(self, key: str) -> None:
+        """Note nothing."""
+
+    def printed(self, parts: Sequence[Part]) -> list[Output]:
+        """Keep it in memory."""
+        return kept_in_memory(parts)
+
+    def failed(self, calls: Sequence[Call]) -> None:
         """Note nothing."""
 
     def outcomes(self, counted: Mapping[str, int], failures: Sequence[FailureRecord]) -> None:

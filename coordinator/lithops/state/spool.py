@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Optional
 
@@ -37,13 +37,13 @@ class SpooledJob:
 
 
 class Spool:
-    """Writes the file of one executor. For one thread at a time."""
+    """Writes the file of one executor. For one thread at a time. ``jobs`` are in the file already."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, jobs: Collection[str] = ()) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = path
         self._file: BinaryIO = open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")  # noqa: SIM115
-        self._jobs: set[str] = set()
+        self._jobs: set[str] = set(jobs)
         self._blobs: set[str] = set()
 
     def write(self, key: str, job: Job, info: JobInfo, calls: Sequence[tuple[int, bytes]]) -> None:
@@ -85,17 +85,21 @@ def read(path: Path) -> dict[str, SpooledJob]:
         return jobs
     blobs: dict[str, bytes] = {}
     with file:
-        for header, payload in _frames(file):
+        for header, payload in frames(file):
             if header["kind"] == "blob":
                 blobs[header["sha256"]] = payload
             elif header["kind"] == "job":
-                jobs[header["job"]] = _job(header, blobs)
+                # Two programs that go on with a job may both have written it.
+                known = jobs.get(header["job"])
+                fresh = _job(header, blobs)
+                jobs[header["job"]] = dataclasses.replace(fresh, payloads=known.payloads) if known else fresh
             elif header["kind"] == "calls":
                 jobs[header["job"]].payloads.update(_calls(header, payload))
     return jobs
 
 
-def _frames(file: BinaryIO) -> Iterator[tuple[dict[str, Any], bytes]]:
+def frames(file: BinaryIO) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """The frames of a file: header and payload of each."""
     while True:
         try:
             head = protocol.read_frame_head(file)
