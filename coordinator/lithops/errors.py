@@ -48,6 +48,8 @@
     │   ├── CallNotSubmitted                    its program ended before it could be handed to a host
     │   └── CallCancelled                       cancelled
     ├── JobUnknown (LookupError)            attach() finds no such job
+    ├── CopyError                           a file can't be copied to or from a host
+    ├── ScriptError                         a script can't be run again with its new version
     ├── HostUnknown (LookupError)           no host of this name is configured or in use
     └── WaitTimeout (TimeoutError)          wait() or get_result() ran out of time
 """
@@ -340,6 +342,14 @@ class JobUnknown(LithopsError, LookupError):
 
 class HostUnknown(LithopsError, LookupError):
     """There is no host of this name, neither in the configuration nor among those in use."""
+
+
+class CopyError(LithopsError):
+    """A file or folder can't be copied; the message names it, and why."""
+
+
+class ScriptError(LithopsError):
+    """The new version of a script can't be used to run calls again; the message says why."""
 
 
 class CallCancelled(CallError):

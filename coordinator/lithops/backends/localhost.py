@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from lithops.backends.ending import END_TIMEOUT, Ending
 from lithops.backends.machine import Link
@@ -18,6 +18,9 @@ from lithops.errors import AgentBusy, BootstrapError
 from lithops.ssh.deadline import Deadline
 from lithops.ssh.http import open_local
 from lithops_agent.statefile import EXIT_BUSY, StateFile
+
+if TYPE_CHECKING:
+    from lithops.shell.access import LocalAccess
 
 _NAME = "localhost"
 _START_TIMEOUT = 60.0
@@ -53,6 +56,18 @@ class LocalMachine:
     def is_left(self) -> bool:
         """Whether there is an agent, or anything that one has left."""
         return _is_left(Path(AGENT_HOME).expanduser(), "")
+
+    def enter(self) -> LocalAccess:
+        """This machine, as it is."""
+        from lithops.shell.access import LocalAccess
+
+        return LocalAccess(_NAME, self.find)
+
+    def equivalent(self, command: Optional[str], *, with_terminal: bool) -> list[str]:
+        """The command itself."""
+        from lithops.shell.access import local_command
+
+        return local_command(command)
 
     def dismantle(self, ask: Callable[[Link, str], None]) -> None:
         """End the agent, and wait until it is gone. Raises HostError."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from typing import Optional, Protocol
+from typing import TYPE_CHECKING, Optional, Protocol
 
 from lithops.ssh.http import Opener
+
+if TYPE_CHECKING:
+    from lithops.shell.access import Access
 
 
 class Far(Protocol):
@@ -46,6 +49,22 @@ class Link:
     cwd: Optional[str] = None
     processes: Optional[int] = None
     reach: Optional[Reach] = None
+
+
+class Enterable(Protocol):
+    """A machine that a person can enter; not all are."""
+
+    name: str
+
+    def enter(self) -> Access:
+        """Connect, whether an agent runs there or not; nothing is started.
+
+        Raises:
+            HostError: it can't be reached.
+        """
+
+    def equivalent(self, command: Optional[str], *, with_terminal: bool) -> list[str]:
+        """The command that does the same as `Access.run`, without this program. Connects to nothing."""
 
 
 class Machine(Protocol):

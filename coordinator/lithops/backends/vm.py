@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Optional
 
 from lithops.backends.agent_link import link_over
 from lithops.backends.ending import END_TIMEOUT, Ending
@@ -19,6 +19,9 @@ from lithops.ssh.deadline import Deadline
 from lithops.ssh.local import local_login
 from lithops.ssh.target import HostKeyPolicy, SshTarget, resolve_target
 from lithops_agent.protocol import HOST_ENDINGS
+
+if TYPE_CHECKING:
+    from lithops.shell.access import SshAccess
 
 _OPEN_TIMEOUT = 60.0
 """Seconds for connecting, probing, sending the bundle and starting the agent on a host that is up."""
@@ -73,6 +76,19 @@ class VmMachine:
         with self.connect(deadline) as connection:
             found = look(connection, host=self.name, deadline=deadline)
         return found.left or found.agent is not None
+
+    def enter(self) -> SshAccess:
+        """Connect over SSH, whether an agent runs there or not. Raises HostError."""
+        from lithops.shell.access import SshAccess
+
+        connection = self.connect(Deadline.after(min(_OPEN_TIMEOUT, self._standalone.start_timeout)))
+        return SshAccess(connection, lambda state: self._link(connection, state))
+
+    def equivalent(self, command: Optional[str], *, with_terminal: bool) -> list[str]:
+        """The same over `ssh`."""
+        from lithops.shell.equivalent import ssh_command
+
+        return ssh_command(self.target(), command, with_terminal=with_terminal)
 
     def dismantle(self, ask: Callable[[Link, str], None]) -> None:
         """End the agent, and wait until it is gone. Raises HostError."""

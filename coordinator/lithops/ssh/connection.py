@@ -106,6 +106,33 @@ class SshConnection:
         channel = self._open("direct-tcpip", (host, port), deadline)
         return ChannelSocket(cast(Any, channel), self.target.name)
 
+    def open_session(self, deadline: Deadline) -> paramiko.Channel:
+        """Open a channel for one command or shell."""
+        return self._open("session", None, deadline)
+
+    def open_files(self, deadline: Deadline) -> paramiko.SFTPClient:
+        """Open the host's files over SFTP."""
+        from paramiko import SFTPClient, SSHException
+
+        channel = self._open("session", None, deadline)
+        channel.settimeout(deadline.remaining())
+        try:
+            channel.invoke_subsystem("sftp")
+            client = SFTPClient(channel)
+        except (SSHException, OSError, EOFError) as exc:
+            channel.close()
+            if not self.is_alive:
+                raise self._lost(exc) from exc
+            message = f"sshd there offers no SFTP (Subsystem sftp in /etc/ssh/sshd_config): {exc}"
+            raise self._error(HostError, message) from exc
+        channel.settimeout(None)
+        return client
+
+    def check(self) -> None:
+        """Raise `HostLost` when the connection broke."""
+        if not self.is_alive:
+            raise self._lost(None)
+
     def close(self) -> None:
         """Close the connection and those to its jump hosts; closing twice does nothing."""
         with self._closing:
