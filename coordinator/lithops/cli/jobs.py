@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Optional
 
 import click
 
 from lithops.cli.completing import JobName
 from lithops.cli.exits import INTERRUPTED, Failure, NothingThere
+from lithops.cli.finding import current_config, found_job, machines_for, where
 from lithops.cli.invocation import Command, Invocation, ListCommand
 from lithops.cli.output import Column, show_json, show_list, show_table, working
 from lithops.cli.wording import UNKNOWN, count, seconds
-from lithops.errors import CallCancelled, ConfigError, JobUnknown
+from lithops.errors import CallCancelled, JobUnknown
 from lithops.inspection import jobs
-from lithops.inspection.hosts import machines_of_job, settings_of
+from lithops.inspection.hosts import settings_of
 from lithops.inspection.jobs import JobDetail, JobView, Share
 from lithops.inspection.sweep import sweep
-from lithops.state.lookup import noted
-from lithops.state.records import FailureRecord, JobRecord, Records, state_folder
+from lithops.state.records import FailureRecord, JobRecord, Records
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lithops.backends.machine import Machine
 
 _STYLES = {"running": "green", "failed": "red", "script gone": "yellow"}
@@ -51,7 +51,7 @@ def list_of_jobs(invocation: Invocation, last: int, running: bool) -> None:
     chosen = [view for view in views if not running or view.state in ("running", "script gone")]
     what = "no job has calls that have not ended" if running and views else "there are no jobs"
     columns = _job_columns(time.time())
-    show_list(invocation, chosen[:last], columns, nothing=f"{what} in {_where()}")
+    show_list(invocation, chosen[:last], columns, nothing=f"{what} in {where()}")
 
 
 def _job_columns(now: float) -> tuple[Column[JobView], ...]:
@@ -87,7 +87,7 @@ def show(invocation: Invocation, job: Optional[str], everything: bool) -> None:
       lithops job show 5f2c9a61b3d0-0-M000
       lithops job show M000 --json
     """
-    with _found(invocation, job) as (records, record):
+    with found_job(invocation, job) as (records, record):
         detail = _detail(invocation, records, record)
     if invocation.json:
         show_json(detail)
@@ -99,7 +99,7 @@ def _detail(invocation: Invocation, records: Records, record: JobRecord) -> JobD
     hosts: list[Share] = []
     view = _view(records, record.job_key)
     if view.state in ("running", "script gone"):
-        machines = _machines(invocation, records, record)
+        machines = machines_for(invocation, records, record)
         with working(f"asking {count(len(machines), 'host')}"):
             hosts = jobs.shares(machines, record.job_key)
             if view.state == "script gone":
@@ -175,11 +175,11 @@ def cancel(invocation: Invocation, job: str) -> None:
     Examples:
       lithops job cancel 5f2c9a61b3d0-0-M000
     """
-    with _found(invocation, job) as (records, record):
+    with found_job(invocation, job) as (records, record):
         view = _view(records, record.job_key)
         if view.state not in ("running", "script gone"):
             raise NothingThere(f"job {record.job_key} has ended: there is nothing to cancel")
-        machines = _machines(invocation, records, record)
+        machines = machines_for(invocation, records, record)
         if not machines:
             _give_up(records, view)
             return
@@ -217,7 +217,7 @@ def attach(invocation: Invocation, job: str) -> None:
     Examples:
       lithops job attach 5f2c9a61b3d0-0-M000
     """
-    with _found(invocation, job) as (records, record):
+    with found_job(invocation, job) as (records, record):
         view = _view(records, record.job_key)
         if view.state == "given up":
             raise NothingThere(f"job {record.job_key} was given up, and its data are gone")
@@ -235,9 +235,9 @@ def _follow(invocation: Invocation, records: Records, record: JobRecord) -> None
     from lithops.executors import FunctionExecutor
     from lithops.wait import ALL_COMPLETED, Gathering
 
-    settings = settings_of(records, record.executor_id, _current(invocation))
+    settings = settings_of(records, record.executor_id, current_config(invocation))
     if settings is None:
-        raise JobUnknown(f"{_where()} has no record of the program of job {record.job_key}")
+        raise JobUnknown(f"{where()} has no record of the program of job {record.job_key}")
     # Results are only looked at: they stay on their hosts.
     config = {**settings.config, "lithops": {**settings.config["lithops"], "data_cleaner": False}}
     fexec = FunctionExecutor(config=config)
@@ -252,29 +252,5 @@ def _follow(invocation: Invocation, records: Records, record: JobRecord) -> None
 # ---- what they share ----------------------------------------------------------------------------------
 
 
-@contextmanager
-def _found(invocation: Invocation, job: Optional[str]) -> Iterator[tuple[Records, JobRecord]]:
-    """The records, and the job that is meant. Raises NothingThere, JobUnknown."""
-    with invocation.records() as records:
-        if records is None or not records.jobs():
-            raise NothingThere(f"there are no jobs in {_where()}")
-        yield records, noted(records, job, _where()) if job else records.jobs()[0]
-
-
-def _machines(invocation: Invocation, records: Records, record: JobRecord) -> Sequence[Machine]:
-    return machines_of_job(records, record, _current(invocation))
-
-
 def _answering(machines: Sequence[Machine], shares: Sequence[Share]) -> list[Machine]:
     return [machine for machine, share in zip(machines, shares) if not share.error]
-
-
-def _current(invocation: Invocation) -> Mapping[str, Any]:
-    try:
-        return invocation.settings().config
-    except ConfigError:
-        return {}  # Whatever is wrong with the configuration of today, the job has its own.
-
-
-def _where() -> str:
-    return str(state_folder() / "state.db")
