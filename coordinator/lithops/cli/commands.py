@@ -38,6 +38,8 @@ _RUNTIME = (
 _JOB = (
     Entry("list", "lithops.cli.jobs:list_of_jobs", "List the jobs of this machine, running or ended."),
     Entry("show", "lithops.cli.jobs:show", "Show how far a job is, where it runs, and which calls failed."),
+    Entry("logs", "lithops.cli.logs:job_logs", "Show what the functions of a job print."),
+    Entry("retry", "lithops.cli.retry:retry", "Run failed calls again with the script's new version."),
     Entry("cancel", "lithops.cli.jobs:cancel", "End all calls of a job."),
     Entry("attach", "lithops.cli.jobs:attach", "Wait for a job, and show how far it is."),
 )
@@ -48,6 +50,11 @@ ROOT = (
     Entry("worker", "", "See the hosts.", _WORKER),
     Entry("job", "", "See, follow and cancel jobs.", _JOB),
     Entry("runtime", "", "Images and environments on the hosts.", _RUNTIME),
+    Entry("ssh", "lithops.cli.shell:ssh", "Open a shell on a host, or run a command there."),
+    Entry("attach", "lithops.cli.shell:ssh", "The same as ssh."),
+    Entry("cp", "lithops.cli.shell:cp", "Copy files and folders to or from a host."),
+    Entry("logs", "lithops.cli.logs:logs", "Show the log of an agent, and what it holds."),
+    Entry("debug", "lithops.cli.debug:debug", "Run a failed call again, and stop where it fails."),
     Entry("dismantle", "lithops.cli.ending:dismantle", "End hosts now."),
     Entry("clean", "lithops.cli.ending:clean", "Remove what is left of agents and jobs."),
     Entry("config", "", "See, check and begin a configuration.", _CONFIG),

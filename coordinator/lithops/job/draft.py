@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
@@ -154,6 +155,14 @@ class OrderDraft:
             queue=queue,
             clock=clock,
         )
+
+    def need_modules_of(self, data: bytes) -> None:
+        """Send along the modules that the data of a call refer to, as far as they can be unpickled here."""
+        try:
+            arguments = pickle.loads(data)
+            self._modules |= serialize.dump_arguments(arguments, self.function_name, 0)[1]
+        except Exception:  # noqa: BLE001 - unpickling runs the code of users' classes; the host may be able to
+            return
 
     def _dump(self, arguments: Arguments, number: int) -> bytes:
         data, modules = serialize.dump_arguments(arguments, self.function_name, number)

@@ -69,7 +69,7 @@ def _steps(source: Files, path: str, found: Found, target: Files, into: str) -> 
             yield from _steps(source, inner, inside, target, posixpath.join(into, name))
 
 
-def carry_out(step: Step, source: Files, target: Files, copied: Callable[[int], None]) -> None:
+def carry_out(step: Step, source: Files, target: Files, copied: Callable[[int], object]) -> None:
     """Do one step; ``copied`` is told of bytes that are there. Raises CopyError."""
     if step.source is None:
         target.make_folder(step.target)
