@@ -51,7 +51,7 @@ ROOT = (
     Entry("job", "", "See, follow and cancel jobs.", _JOB),
     Entry("runtime", "", "Images and environments on the hosts.", _RUNTIME),
     Entry("ssh", "lithops.cli.shell:ssh", "Open a shell on a host, or run a command there."),
-    Entry("attach", "lithops.cli.shell:ssh", "The same as ssh."),
+    Entry("attach", "lithops.cli.shell:attach", "The same as ssh."),
     Entry("cp", "lithops.cli.shell:cp", "Copy files and folders to or from a host."),
     Entry("logs", "lithops.cli.logs:logs", "Show the log of an agent, and what it holds."),
     Entry("debug", "lithops.cli.debug:debug", "Run a failed call again, and stop where it fails."),

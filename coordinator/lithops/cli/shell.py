@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import shlex
 import sys
 from typing import TYPE_CHECKING, Optional, cast
@@ -83,6 +84,11 @@ def ssh(
     finally:
         access.close()
     ctx.exit(code)
+
+
+attach = copy.copy(ssh)
+attach.name = "attach"
+attach.help = (ssh.help or "").replace("lithops ssh", "lithops attach")
 
 
 def enterable(machine: Machine) -> Enterable:

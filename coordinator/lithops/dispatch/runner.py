@@ -323,6 +323,8 @@ class HostRunner:
             self._link, self._known, self._trouble = link, True, None
             for key in self.session.sought(self.name):
                 self.sender.find(key)
+            # At once: a script may be over before the agent is heard again, and its calls go on there.
+            self.session.host_heard(self.name, link.agent_id, self.session.options.soft_timeout)
             slots = link.processes or int(info["processes"])
             most = self.session.most_on(self.name) or slots
             self.session.host_ready(self.name, min(slots, most), empty=replaced)

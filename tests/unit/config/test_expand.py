@@ -41,6 +41,7 @@ def test_the_defaults_are_those_of_the_issue() -> None:
         "exclude_modules": [],
         "retries": 0,
         "log_level": "INFO",
+        "log_functions": False,
         "log_format": "%(asctime)s [%(levelname)s] %(name)s -- %(message)s",
         "log_stream": "ext://sys.stderr",
         "log_filename": None,

@@ -62,6 +62,7 @@ KEYS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "exclude_modules": MODULES,
         "retries": st.integers(0, 9),
         "log_level": st.sampled_from(["debug", "INFO", 10]) | st.none(),
+        "log_functions": FLAGS,
         "log_format": NAMES,
         "log_stream": st.sampled_from(["ext://sys.stderr", "ext://sys.stdout"]),
         "log_filename": NAMES,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lithops.backends.machine import FixedSupply
 from lithops.dispatch.jobs import SessionOptions
 from lithops.dispatch.session import RemoteSession
 from lithops.future import ResponseFuture
@@ -31,7 +32,9 @@ def with_ledger(bench: Bench, folder: Path, **options: Any) -> None:
         **options,
     }
     ledger = Ledger("session", "vm", {}, folder=folder)
-    bench.session = RemoteSession(list(bench.machines.values()), "session", SessionOptions(**chosen), ledger)
+    bench.session = RemoteSession(
+        FixedSupply(list(bench.machines.values())), "session", SessionOptions(**chosen), ledger
+    )
     bench.sessions.append(bench.session)
 
 
