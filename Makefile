@@ -31,7 +31,8 @@ demo: testbed
 	@$(BIN)/python examples/mandelbrot.py $(DEMO)
 
 test: testbed
-	@$(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile
+	@$(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile -m "not alone"
+	@$(BIN)/python -m pytest -m alone
 
 faults: testbed
 	@$(BIN)/python -m tests.faults $(FAULTS)

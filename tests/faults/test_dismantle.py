@@ -20,7 +20,7 @@ from tests.integration.support import eventually
 from tests.testbed import Host, Testbed
 from tests.testbed.fixtures import FreshHost
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from tests.integration.support import eventually, run_script, within
 from tests.testbed import Host, Testbed
 from tests.testbed.fixtures import FreshHost
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.alone]
 
 SCRIPT = """\
 import lithops

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,17 @@ from tests.testbed import Host
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = "/usr/local/lib/lithops-agent"
 _RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+
+
+def _environment(home: Path) -> dict[str, str]:
+    sockets = _folder_of_sockets(home).name
+    return environment(home, ANSIBLE_NOCOLOR="1", LC_ALL="C.UTF-8", ANSIBLE_SSH_CONTROL_PATH_DIR=sockets)
+
+
+@functools.cache
+def _folder_of_sockets(home: Path) -> tempfile.TemporaryDirectory[str]:
+    """For the connections of one home; the path of a socket can't be as long as those of tests are."""
+    return tempfile.TemporaryDirectory(prefix="ssh-")
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,7 @@ def ad_hoc(module: str, arguments: str, inventory: Path, home: Path) -> subproce
     program = Path(sys.executable).with_name("ansible")
     return subprocess.run(
         [str(program), "all", "-i", str(inventory), "-m", module, "-a", arguments],
-        cwd=ROOT / "ansible", env=environment(home, ANSIBLE_NOCOLOR="1", LC_ALL="C.UTF-8"),
+        cwd=ROOT / "ansible", env=_environment(home),
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
@@ -54,7 +67,7 @@ def play(name: str, inventory: Path, home: Path, **variables: object) -> Played:
     extra = json.dumps(variables, default=str)
     done = subprocess.run(
         [str(program), "-i", str(inventory), name, "-e", extra],
-        cwd=ROOT / "ansible", env=environment(home, ANSIBLE_NOCOLOR="1", LC_ALL="C.UTF-8"),
+        cwd=ROOT / "ansible", env=_environment(home),
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
     recap = _RECAP.findall(done.stdout)

@@ -20,7 +20,7 @@ from tests.integration.test_environments import SIX
 from tests.testbed import Host, Testbed
 from tests.testbed.engine import Engine
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_login")]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.usefixtures("no_login")]
 
 ANSWERS_WITHIN = 10.0
 

@@ -17,7 +17,7 @@ from tests.integration.debugged import PRICING, SCRIPT
 from tests.integration.support import environment, eventually
 from tests.testbed import Host
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.alone]
 
 PROMPT = r"\$ "
 PATIENCE = 30

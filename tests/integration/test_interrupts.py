@@ -17,7 +17,7 @@ import pytest
 from tests.integration.support import environment, eventually, within
 from tests.testbed import Host
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.alone]
 
 _CTRL_C = b"\x03"
 SCRIPT = """\

@@ -22,7 +22,7 @@ from tests.integration.support import AGENT_STATE, eventually, refused, within
 from tests.testbed import Host, Testbed
 from tests.testbed.fixtures import FreshHost
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_login")]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.usefixtures("no_login")]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from . import CommandFailed, Host, Testbed, leftovers
 from .fixtures import FreshHost
 from .network import connect
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.alone]
 
 
 def _greeted(host: Host) -> socket.socket:
