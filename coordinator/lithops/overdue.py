@@ -9,13 +9,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from lithops.backends.machine import Machine
+from lithops.config.settings import Settings
 from lithops.dispatch.client import AgentClient, ask_to_end
 from lithops.errors import ConfigError, HostError
 from lithops.inspection.hosts import machine_named, settings_of
+from lithops.state.cloud import CloudRecords
+from lithops.state.programs import is_running
 from lithops.state.records import HostRecord, Records, state_folder
 
 logger = logging.getLogger(__name__)
@@ -25,17 +29,19 @@ GRACE = 60.0
 _once = threading.Lock()
 
 
-def watch_once() -> None:
-    """Look for overdue hosts in the background, once in a process."""
+def watch_once(config: Mapping[str, Any] | None = None) -> None:
+    """Look for overdue hosts in the background, once in a process. ``config`` may have the secrets for it."""
     if _once.acquire(blocking=False):
-        threading.Thread(target=_watch, name="overdue hosts", daemon=True).start()
+        threading.Thread(target=_watch, args=(config,), name="overdue hosts", daemon=True).start()
 
 
-def _watch() -> None:
-    try:
-        end_overdue()
-    except Exception as exc:  # The top of a thread: nothing that runs depends on it.
-        logger.debug("looking for overdue hosts failed: %s", exc, exc_info=True)
+def _watch(config: Mapping[str, Any] | None) -> None:
+    looks: tuple[Callable[[], object], ...] = (end_overdue, lambda: reap_clouds(config))
+    for look in looks:
+        try:
+            look()
+        except Exception as exc:  # The top of a thread: nothing that runs depends on it.
+            logger.debug("looking for overdue hosts failed: %s", exc, exc_info=True)
 
 
 def end_overdue(
@@ -60,6 +66,54 @@ def end_overdue(
     finally:
         records.close()
     return ended
+
+
+def reap_clouds(config: Mapping[str, Any] | None = None, folder: Optional[Path] = None) -> list[str]:
+    """Remove what programs that have ended left in clouds and nobody needs; the names of what is gone.
+
+    Raises:
+        OSError, sqlite3.Error: the records can't be read.
+    """
+    if not ((folder or state_folder()) / "state.db").exists():
+        return []
+    gone: list[str] = []
+    records = Records(folder)
+    try:
+        for settings in _clouds_left(records, config, folder):
+            from lithops.backends import ibm_vpc
+
+            gone += ibm_vpc.reap(settings, folder=folder)
+    except (HostError, ConfigError) as exc:
+        logger.debug("what is left in the cloud can't be removed: %s", exc)
+    finally:
+        records.close()
+    return gone
+
+
+def _clouds_left(
+    records: Records, config: Mapping[str, Any] | None, folder: Optional[Path]
+) -> list[Settings]:
+    """How to reach the clouds in which programs that have ended left something, each once."""
+    cloud = CloudRecords(folder)
+    try:
+        users = {record.executor_id for record in cloud.left()}
+    finally:
+        cloud.close()
+    found: dict[str, Settings] = {}
+    for executor_id in sorted(users):
+        executor = records.executor(executor_id)
+        if executor is None or (executor.closed_at is None and is_running(executor.pid, executor.created_at)):
+            continue
+        try:
+            settings = settings_of(records, executor_id, config)
+        except ConfigError as exc:
+            logger.debug("executor %s left something in a cloud: %s", executor_id, exc)
+            continue
+        if settings is not None:
+            section = settings.config.get("ibm_vpc", {})
+            where = (section.get(key) for key in ("endpoint", "region", "zone"))
+            found.setdefault(str([settings.config.get("ibm"), *where]), settings)
+    return list(found.values())
 
 
 def _end(records: Records, record: HostRecord, now: float) -> bool:

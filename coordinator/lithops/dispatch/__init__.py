@@ -48,7 +48,7 @@ def open_session(settings: Settings, executor_id: str) -> RemoteSession:
         return RemoteSession(there, executor_id, options, NoLedger())
     from lithops import overdue
 
-    overdue.watch_once()
+    overdue.watch_once(settings.config)
     ledger = Ledger(executor_id, settings.backend_name, without_secrets(settings.config))
     return RemoteSession(supply_of(settings, executor_id), executor_id, options, ledger)
 

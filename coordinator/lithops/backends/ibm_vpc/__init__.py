@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lithops.backends.leftovers import Leftover
     from lithops.backends.machine import Supply
     from lithops.config.settings import Settings
@@ -30,3 +32,12 @@ def leftovers(settings: Settings, *, everything: bool) -> list[Leftover]:
 
     require_sdk()
     return find_leftovers(settings, everything=everything)
+
+
+def reap(settings: Settings, *, folder: Path | None = None) -> list[str]:
+    """Remove what no program needs any more; the names of what is gone. Raises as `leftovers` does."""
+    from lithops.backends.ibm_vpc.supplies import require_sdk
+    from lithops.backends.ibm_vpc.sweeping import reap
+
+    require_sdk()
+    return reap(settings, folder=folder)

@@ -11,7 +11,9 @@ from lithops.backends.ibm_vpc.fleet import COMING_UP, DELETING, FAILED, STOPPED
 from lithops.backends.ibm_vpc.names import Name, Scope
 
 GRACE = 120.0
-"""Seconds that an agent has after its time is up, and a machine after its set-up should have been over."""
+"""Seconds that an agent has after its time is up."""
+RESULTS_KEPT = 24 * 3600.0
+"""Seconds that a machine which is off is kept because of results that nobody has collected."""
 ORDER = (names.VM, names.ADDRESS, names.DISK, names.GROUP, names.SUBNET, names.GATEWAY, names.VPC)
 """The order in which things are removed."""
 
@@ -29,23 +31,21 @@ class Thing:
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What is known of a machine. ``ends_at``: when its agent meant to end at last hearing, None: it never
-    does, or nobody has heard of one; ``heard``: whether somebody has, and it was not seen to end;
-    ``asked_at``: when the machine was asked for. In seconds since the epoch."""
+    """What is known of a machine. ``heard``: an agent was there and was not seen to end; ``ends_at``: when it
+    meant to at last hearing, in seconds since the epoch, None: never; ``has_results``: some that may be
+    asked for are there."""
 
     heard: bool = False
     ends_at: float | None = None
-    asked_at: float | None = None
+    has_results: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """``everything``: nothing is needed any more. ``keep_stopped``: machines that are off are to stay.
-    ``set_up``: seconds that a machine may take until its agent runs."""
+    """``everything``: nothing is needed any more. ``keep_stopped``: where machines that are off stay."""
 
     everything: bool
-    keep_stopped: bool
-    set_up: float
+    keep_stopped: frozenset[Scope] = frozenset()
 
 
 def orphans(
@@ -62,8 +62,8 @@ def orphans(
     machines = {}
     for thing in things:
         if thing.name.role == names.VM:
-            lives, of_it = living.get(thing.name.scope, False), known.get(thing.text, Known())
-            machines[thing] = why_gone(thing.status, of_it, lives, rules, now)
+            lives = living.get(thing.name.scope, False)
+            machines[thing] = why_gone(thing, known.get(thing.text, Known()), lives, rules, now)
     # The network of a machine that stays is needed, and so is that of a program that is about to make one.
     needed = {thing.name.scope for thing, why in machines.items() if not why}
     if not rules.everything:
@@ -77,8 +77,9 @@ def orphans(
     return sorted(found, key=lambda pair: (ORDER.index(pair[0].name.role), pair[0].text))
 
 
-def why_gone(status: str, known: Known, lives: bool, rules: Rules, now: float) -> str:
-    """Why a machine is not needed; nothing when it is."""
+def why_gone(machine: Thing, known: Known, lives: bool, rules: Rules, now: float) -> str:
+    """Why a machine is not needed; nothing when it is. ``lives``: whether a program uses its scope."""
+    status = machine.status
     if rules.everything:
         return "everything is to go"
     if lives:
@@ -86,12 +87,12 @@ def why_gone(status: str, known: Known, lives: bool, rules: Rules, now: float) -
     if status in (FAILED, DELETING):
         return f"it is {status}"
     if status == STOPPED:
-        return "" if rules.keep_stopped else "it was switched off"
+        kept = known.has_results and known.ends_at is not None and now < known.ends_at + RESULTS_KEPT
+        return "" if kept or machine.name.scope in rules.keep_stopped else "it was switched off"
     if status not in COMING_UP:
         return ""  # On its way to be off: the next look tells.
-    if known.heard:
-        late = known.ends_at is not None and now > known.ends_at + GRACE
-        return "its agent should have ended it" if late else ""
-    if known.asked_at is not None and now <= known.asked_at + rules.set_up + GRACE:
-        return ""
-    return "no agent is known to run there"
+    if not known.heard:
+        # The program that was to start one has ended.
+        return "no agent is known to run there"
+    late = known.ends_at is not None and now > known.ends_at + GRACE
+    return "its agent should have ended it" if late else ""

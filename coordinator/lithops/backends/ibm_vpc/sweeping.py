@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from lithops.backends.ibm_vpc import names
@@ -14,7 +14,6 @@ from lithops.backends.ibm_vpc.network import KINDS
 from lithops.backends.ibm_vpc.orphans import Known, Rules, Thing, orphans
 from lithops.backends.ibm_vpc.removal import REMOVAL_TIMEOUT, remove
 from lithops.backends.leftovers import Leftover
-from lithops.config.ibm import CONSUME
 from lithops.config.settings import IbmVpcSettings, Settings
 from lithops.errors import LithopsError
 from lithops.ssh.deadline import Deadline
@@ -49,16 +48,16 @@ def find_leftovers(
         noted = cloud.left()
         _forget_vanished(cloud, noted, things, section.region)
         hosts = {host.host: host for host in records.hosts() if host.backend == BACKEND}
+        scopes = {thing.name.scope for thing in things}
+        users = {scope: _users(scope, noted, hosts.values()) for scope in scopes}
         rules = Rules(
             everything=everything,
-            keep_stopped=not section.delete_on_dismantle or settings.standalone.exec_mode == CONSUME,
-            set_up=settings.standalone.start_timeout + settings.standalone.soft_dismantle_timeout,
+            keep_stopped=frozenset(
+                scope for scope in scopes if not _deletes(users[scope], records, section.delete_on_dismantle)
+            ),
         )
-        living = {
-            scope: _lives(scope, noted, hosts.values(), records)
-            for scope in {thing.name.scope for thing in things}
-        }
-        known = {thing.text: _known(thing.text, noted, hosts) for thing in things}
+        living = {scope: any(_runs(user, records) for user in users[scope]) for scope in scopes}
+        known = {thing.text: _known(thing.text, hosts, records) for thing in things}
         found = orphans(things, living, known, rules, time.time() if now is None else now)
     finally:
         records.close()
@@ -117,29 +116,40 @@ def _forget_vanished(
             cloud.gone(record.name, time.time())
 
 
-def _lives(
-    scope: names.Scope, noted: Iterable[ResourceRecord], hosts: Iterable[HostRecord], records: Records
-) -> bool:
-    """Whether a program runs that has created something of the scope, or has used a machine of it last."""
+def _users(scope: names.Scope, noted: Iterable[ResourceRecord], hosts: Iterable[HostRecord]) -> set[str]:
+    """The executors that have created something of a scope, or were the last to use a machine of it."""
     users = {record.executor_id for record in noted if record.scope == scope.key}
     for host in hosts:
         name = names.parse(host.host)
         if name is not None and name.scope == scope:
             users.add(host.executor_id)
-    for executor_id in users:
-        executor = records.executor(executor_id)
-        if executor is None or executor.closed_at is not None:
-            continue
-        if is_running(executor.pid, executor.created_at):
-            return True
-    return False
+    return users
 
 
-def _known(name: str, noted: Iterable[ResourceRecord], hosts: dict[str, HostRecord]) -> Known:
+def _runs(executor_id: str, records: Records) -> bool:
+    """Whether the program of an executor runs, and has not closed it."""
+    executor = records.executor(executor_id)
+    return (
+        executor is not None and executor.closed_at is None and is_running(executor.pid, executor.created_at)
+    )
+
+
+def _deletes(users: Iterable[str], records: Records, default: bool) -> bool:
+    """Whether machines of these executors are deleted in the end, and not only stopped."""
+    configs = [executor.config for user in users if (executor := records.executor(user)) is not None]
+    wishes = [config.get(BACKEND, {}).get("delete_on_dismantle", default) for config in configs]
+    return all(wishes) if wishes else default
+
+
+def _known(name: str, hosts: Mapping[str, HostRecord], records: Records) -> Known:
     host = hosts.get(name)
-    asked_at = next((record.asked_at for record in noted if record.name == name), None)
-    heard = host is not None and host.ended_at is None
-    return Known(heard=heard, ends_at=host.deadline_at if host else None, asked_at=asked_at)
+    if host is None:
+        return Known()
+    return Known(
+        heard=host.ended_at is None,
+        ends_at=host.deadline_at,
+        has_results=records.has_unreleased_jobs(name),
+    )
 
 
 def _remover(api: VpcApi, thing: Thing, identity: Identity, folder: Path | None) -> Callable[[], None]:
