@@ -21,6 +21,8 @@ VERSION = "2025-09-02"
 _TIMEOUTS = (10.0, 30.0)
 """Seconds to connect, and between two parts of an answer."""
 _PAGE = 100
+_RENEWALS = 3
+"""How often a request is made again with a new token: other threads may have got theirs just before."""
 _POOL = 32
 
 INSTANCE = "instance"
@@ -149,15 +151,15 @@ class VpcApi:
         self, operation: str, arguments: tuple[Any, ...], options: dict[str, Any], *, repeatable: bool
     ) -> Any:
         """Carry out an operation of the SDK, trying again where that is right. Raises _Failed."""
-        attempt, renewed = 0, False
+        attempt = renewals = 0
         while True:
             attempt += 1
             try:
                 return self._carry_out(operation, arguments, options)
             except _Failed as exc:
                 failure = exc.failure
-                if failure.is_stale_token and not renewed and failure.operation != _TOKEN:
-                    renewed = True
+                if failure.is_stale_token and renewals < _RENEWALS and failure.operation != _TOKEN:
+                    renewals += 1
                     self._forget_token()
                     continue
                 again = repeatable or failure.operation == _TOKEN

@@ -18,7 +18,7 @@ from lithops.backends.ibm_vpc.network import KINDS, ORDER, Step, body_of, plan, 
 from lithops.backends.ibm_vpc.notebook import Notebook
 from lithops.backends.ibm_vpc.removal import REMOVAL_TIMEOUT, remove
 from lithops.config.settings import IbmVpcSettings, Settings
-from lithops.errors import CloudError, ConfigError, HostError
+from lithops.errors import CloudError, ConfigError
 from lithops.ssh.deadline import Deadline
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class Site:
         """A machine is gone, or could not be had; with the last one the network goes.
 
         Raises:
-            HostError: what is left, and why.
+            CloudError: what is left, and why.
         """
         with self._lock:
             self._users.discard(machine)
@@ -121,7 +121,7 @@ class Site:
                 raise error from exc
             try:
                 self.tear_down()
-            except HostError as left:
+            except CloudError as left:
                 raise CloudError(f"{error.args[0]}; moreover, {left.args[0]}", phase="create") from exc
             if error is exc:
                 raise
@@ -183,7 +183,7 @@ class Site:
         """Remove what was created and is not in use, in the reverse order.
 
         Raises:
-            HostError: what is left, and why.
+            CloudError: what is left, and why.
         """
         with self._lock:
             if self._users:
@@ -196,7 +196,7 @@ class Site:
                 text for role in (names.ADDRESS, *reversed(ORDER)) if (text := self._drop(role, deadline))
             ]
         if left:
-            raise HostError(
+            raise CloudError(
                 f"not removed, and to be removed by `lithops clean`: {'; '.join(left)}", phase="dismantle"
             )
 
