@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 
 from lithops import FunctionExecutor
+from lithops.backends.vm import machines
+from lithops.config import resolve
+from lithops.config.settings import VmSettings
+from lithops.dispatch.client import AgentClient
 from lithops.errors import HostError, HostLost, HostUnreachable, WorkerDied
 from lithops.future import ResponseFuture
 from lithops.job.model import Outcome
@@ -60,6 +64,22 @@ def begun(hosts: list[Host]) -> Counter[int]:
     """How often each call of `mark` has begun, on all hosts that are on."""
     texts = [host.run(f"cat {MARKS} 2>/dev/null", check=False).stdout for host in hosts if host.running]
     return Counter(int(number) for text in texts for number in text.split())
+
+
+def waiting_on(host: Host) -> int:
+    """How many calls wait or run on a host."""
+    settings = resolve(host.lithops_config())
+    assert isinstance(settings.backend, VmSettings)
+    (machine,) = machines(settings.backend, settings.standalone)
+    link = machine.find()
+    assert link is not None
+    client = AgentClient(link.opener, link.token, link.host)
+    try:
+        status = client.status()
+    finally:
+        client.close()
+        link.close()
+    return sum(status["waiting"].values()) + len(status["running"])
 
 
 # The beginning.
@@ -224,6 +244,36 @@ def test_the_calls_of_a_lost_host_run_elsewhere(
     assert max(begun([kept]).values()) == 1
     assert told == dict.fromkeys(range(16), 1)
     assert [message for message in messages if lost.address in message]
+
+
+def test_a_host_that_comes_back_does_not_run_what_others_were_given(
+    bed: Testbed,
+    fresh_host: FreshHost,
+    three: list[Host],
+    open_executor: OpenExecutor,
+    messages: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lithops.dispatch.session._TRY_AGAIN_AFTER", 0.0)
+    lost, kept = fresh_host("lost"), three[0]
+    kept.run(f"rm -f {MARKS}")
+    config = bed.lithops_config([lost, kept], standalone={"host_lost_timeout": 2})
+    fexec = warmed_up(open_executor(config), [lost, kept])
+    futures = fexec.map(mark, [(n, 0.5) for n in range(40)])
+    eventually(lambda: len(begun([lost])) >= 2, "calls on the host")
+    lost.stop_sshd()
+    lost.run("pkill -STOP -u user python3; pkill -KILL -u user sshd")
+    before = begun([lost])
+    assert fexec.get_result(futures, timeout=60) == list(range(40))
+    assert any("going on with 1 other" in message for message in messages)
+    lost.start_sshd()
+    lost.run("pkill -CONT -u user python3")
+    warmed_up(fexec, [lost, kept])
+    eventually(lambda: waiting_on(lost) == 0, "the end of what it had", 20)
+    # In the moment before it can be told, it begins a few of the calls that it still has.
+    after = begun([lost])
+    assert len(before) <= len(after) <= len(before) + 8 < 18, (before, after)
+    assert kept.run(f"sort {MARKS} | uniq -d").stdout == ""
 
 
 def test_all_hosts_are_lost(
