@@ -79,7 +79,8 @@ def waiting_on(host: Host) -> int:
     finally:
         client.close()
         link.close()
-    return sum(status["waiting"].values()) + len(status["running"])
+    waiting: int = sum(status["waiting"].values())
+    return waiting + len(status["running"])
 
 
 # The beginning.
