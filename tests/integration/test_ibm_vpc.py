@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from lithops import FunctionExecutor
+from lithops.backends.ibm_vpc.machine import VpcMachine
+from lithops.dispatch import supply_of
 from tests.cloud.bed import HostedCloud
 from tests.integration.conftest import OpenExecutor
 from tests.integration.host_functions import where
@@ -47,6 +51,18 @@ def test_create_makes_machines_and_leaves_nothing(
     # One is reached from here, the others through it.
     assert len(made["floating_ips"]) == 1
     assert all(name.startswith("lithops-") for kind in made for name in made[kind] if kind != "vpcs")
+    # A person gets in as well, through the head.
+    for machine in supply_of(fexec._settings, fexec.executor_id).named(made["instances"]):
+        assert isinstance(machine, VpcMachine)
+        with contextlib.closing(machine.enter()) as access:
+            agent = access.agent()
+            assert agent is not None
+            assert agent.host == machine.name
+        done = subprocess.run(
+            machine.equivalent("hostname", with_terminal=False), stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=_WAIT, check=True,
+        )  # fmt: skip
+        assert done.stdout.strip() == machine.name
     # The second job finds all as it was.
     assert hosts_of(fexec, 1) <= set(made["instances"])
     assert cloud.resources() == made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lithops.backends.agent_link import link_over
 from lithops.backends.ending import Ending
@@ -17,6 +17,9 @@ from lithops.config.settings import IbmVpcSettings, Settings
 from lithops.errors import HostError
 from lithops.ssh.connection import SshConnection
 from lithops.ssh.deadline import Deadline
+
+if TYPE_CHECKING:
+    from lithops.shell.access import SshAccess
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +77,12 @@ class Agents:
             connection.close()
             return None
         return self._link(name, connection, found.agent)
+
+    def access(self, name: str, connection: SshConnection) -> SshAccess:
+        """The way into the machine, for a person."""
+        from lithops.shell.access import SshAccess
+
+        return SshAccess(connection, lambda state: self._link(name, connection, state))
 
     def end(
         self, name: str, connection: SshConnection, ask: Callable[[Link, str], None], deadline: Deadline

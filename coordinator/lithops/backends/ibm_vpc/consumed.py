@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lithops.backends.ending import END_TIMEOUT
 from lithops.backends.ibm_vpc.agents import Agents
@@ -25,6 +25,9 @@ from lithops.ssh.connection import SshConnection
 from lithops.ssh.deadline import Deadline
 from lithops.ssh.local import local_login
 from lithops.ssh.target import SshTarget, resolve_target
+
+if TYPE_CHECKING:
+    from lithops.shell.access import SshAccess
 
 _TRY = 15.0
 _PAUSE = 0.5
@@ -63,6 +66,17 @@ class ConsumedMachine:
         deadline = Deadline.after(_LOOK_TIMEOUT)
         connection = SshConnection.connect(self._target(instance), deadline)
         return self._agents.find(self.name, connection, deadline)
+
+    def enter(self) -> SshAccess:
+        """Connect over SSH, whether an agent runs there or not; the machine must be up. Raises HostError."""
+        connection = SshConnection.connect(self.target(), Deadline.after(_LOOK_TIMEOUT))
+        return self._agents.access(self.name, connection)
+
+    def equivalent(self, command: str | None, *, with_terminal: bool) -> list[str]:
+        """The same over `ssh`. Raises HostError."""
+        from lithops.shell.equivalent import ssh_command
+
+        return ssh_command(self.target(), command, with_terminal=with_terminal)
 
     def dismantle(self, ask: Callable[[Link, str], None]) -> None:
         """End the agent and stop the instance, and wait until it is off. Raises HostError."""

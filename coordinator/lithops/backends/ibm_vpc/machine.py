@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lithops.backends.ending import END_TIMEOUT
 from lithops.backends.ibm_vpc.agents import Agents
@@ -22,10 +22,14 @@ from lithops.errors import (
     CloudError,
     HostError,
     HostTimeout,
+    HostUnreachable,
     InstanceFailed,
 )
 from lithops.ssh.connection import SshConnection
 from lithops.ssh.deadline import Deadline
+
+if TYPE_CHECKING:
+    from lithops.shell.access import SshAccess
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +95,19 @@ class VpcMachine:
         deadline = Deadline.after(_REOPEN)
         return self._agents.find(self.name, self._reach.connect(self.name, instance, deadline), deadline)
 
+    def enter(self) -> SshAccess:
+        """Connect over SSH, whether an agent runs there or not; the machine must be up. Raises HostError."""
+        connection = self._reach.connect(self.name, self._running(), Deadline.after(_REOPEN))
+        return self._agents.access(self.name, connection)
+
+    def equivalent(self, command: str | None, *, with_terminal: bool) -> list[str]:
+        """The same over `ssh`. Raises HostError."""
+        from lithops.shell.equivalent import ssh_command
+
+        return ssh_command(
+            self._reach.target_of(self.name, self._running()), command, with_terminal=with_terminal
+        )
+
     def dismantle(self, ask: Callable[[Link, str], None]) -> None:
         """Delete or stop the machine, and wait until that is done. Raises HostError."""
         self._ended.set()  # Whoever waits for it to come up does so no longer.
@@ -105,6 +122,13 @@ class VpcMachine:
                 raise exc.on(self.name) from exc
             finally:
                 self._ended.clear()
+
+    def _running(self) -> Mapping[str, Any]:
+        instance = self._site.api.find(INSTANCE, self.name)
+        if instance is None or instance["status"] != RUNNING:
+            status = instance["status"] if instance else "not there"
+            raise HostUnreachable(f"the instance is {status}", host=self.name, phase="connect")
+        return instance
 
     # -- coming up --
 

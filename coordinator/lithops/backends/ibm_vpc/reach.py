@@ -41,12 +41,16 @@ class Reach:
         private = str(instance["primary_network_interface"]["primary_ip"]["address"])
         return self._target(name, private, self._target(head.name, head.address))
 
-    def connect(self, name: str, instance: Mapping[str, Any], deadline: Deadline) -> SshConnection:
-        """Connect to a machine that runs. Raises HostError."""
+    def target_of(self, name: str, instance: Mapping[str, Any]) -> SshTarget:
+        """How to connect to a machine as things are now. Raises HostError."""
         head = self._site.head()
         if head is None:
             raise HostUnreachable("no machine has the public address yet", host=name, phase="connect")
-        target = self.target(name, instance, head)
+        return self.target(name, instance, head)
+
+    def connect(self, name: str, instance: Mapping[str, Any], deadline: Deadline) -> SshConnection:
+        """Connect to a machine that runs. Raises HostError."""
+        target = self.target_of(name, instance)
         if target.jump is None:
             return SshConnection.connect(target, deadline)
         return SshConnection.through(self._jump_over(target.jump), target, deadline)
