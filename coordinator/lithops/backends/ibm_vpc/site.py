@@ -79,6 +79,7 @@ class Site:
         self._list_lock = threading.Lock()
         self._instances: dict[str, dict[str, Any]] = {}
         self._listed_at = float("-inf")
+        self._changes = object()
 
     # -- the network --
 
@@ -230,16 +231,20 @@ class Site:
         """
         with self._list_lock:
             if fresh or self._clock() - self._listed_at >= _FRESH:
+                # What changes while it is listed is not in the list, so that it serves nobody else.
+                began, changes = self._clock(), self._changes
                 found = {}
                 for instance in self.api.list(INSTANCE):
                     name = names.parse(instance["name"])
                     if name is not None and name.scope == self.scope and name.role == names.VM:
                         found[instance["name"]] = instance
-                self._instances, self._listed_at = found, self._clock()
+                self._instances = found
+                self._listed_at = began if self._changes is changes else float("-inf")
             return self._instances
 
     def stale(self) -> None:
-        """Something has changed: the list of instances is not true any more."""
+        """Something has changed: no list of instances is true any more, nor one that is being made."""
+        self._changes = object()
         self._listed_at = float("-inf")
 
     # -- the public address --
