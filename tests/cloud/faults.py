@@ -104,6 +104,13 @@ class Faults:
         with self._changed:
             self._plans.clear()
 
+    def forget(self) -> None:
+        """Let nothing go wrong any more, and no request have been made."""
+        with self._changed:
+            self._plans.clear()
+            self.calls.clear()
+            self.begun.clear()
+
     def begin(self, method: str, path: str) -> Fault | None:
         """Note that a request has arrived; what is to go wrong with it."""
         with self._changed:

@@ -35,7 +35,7 @@ class Networks:
         region = self.region
         region.check_group(body.resource_group)
         vpc = Vpc(**region.common("vpcs", body.name))
-        group = SecurityGroup(**region.common("security_groups", f"{vpc.name}-group"), vpc=vpc.id)
+        group = SecurityGroup(**region.common("security_groups", None), vpc=vpc.id)
         for direction, remote in (("outbound", {"cidr_block": "0.0.0.0/0"}), ("inbound", {"id": group.id})):
             id = region.new_id()
             rule = Rule(id=id, name=id[:40], direction=direction, protocol="icmp_tcp_udp", remote=remote)

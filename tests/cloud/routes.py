@@ -57,7 +57,7 @@ def _page(
         if name in request.query:
             found = [item for item in found if str(of(item)) == request.query[name]]
     size = min(int(limit), request.view.region.page_size)
-    begin = _offset(request.query.get("start"))
+    begin = _begin(found, request.query.get("start"))
     base = f"{request.view.base}{path}"
     answer: dict[str, Any] = {
         "first": {"href": f"{base}?limit={size}"},
@@ -66,19 +66,27 @@ def _page(
         key: [show(item) for item in found[begin : begin + size]],
     }
     if begin + size < len(found):
-        token = base64.urlsafe_b64encode(f"at{begin + size}".encode()).decode().rstrip("=")
+        text = f"after{_order(found[begin + size - 1], begin + size - 1)}"
+        token = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
         answer["next"] = {"href": f"{base}?limit={size}&start={token}"}
     return 200, answer
 
 
-def _offset(start: str | None) -> int:
+def _order(item: Any, index: int) -> int:
+    """What lists are ordered by: the newest resources come first, and other things as they stand."""
+    return -item.number if hasattr(item, "number") else index
+
+
+def _begin(found: list[Any], start: str | None) -> int:
+    """Where a page begins: after the last item of the one before, whether that is there still or not."""
     if start is None:
         return 0
     try:
         text = base64.urlsafe_b64decode(start + "=" * (-len(start) % 4)).decode()
-        return int(text.removeprefix("at"))
+        last = int(text.removeprefix("after"))
     except ValueError:
         raise Refused(400, "bad_field", "start is no token", target="start", kind="parameter") from None
+    return sum(_order(item, index) <= last for index, item in enumerate(found))
 
 
 def routes(region: Region) -> list[tuple[str, str, Operation]]:
