@@ -58,4 +58,7 @@ class HostedCloud(Cloud):
 
     def kill(self, name: str) -> None:
         """Cut the power of an instance."""
-        self.host(name).kill()
+        host = self.host(name)
+        # Its network stays, in silence, for it may be started again at once.
+        host.hardware.namespace.silence()
+        host.cut_power()

@@ -139,7 +139,9 @@ class Rack:
         def act() -> None:
             with self._lock:
                 host = self.hosts.pop(instance.id, None)
-                self._doors.pop(instance.id, None)
+                door = self._doors.pop(instance.id, None)
+                if host and door:
+                    host.hardware.namespace.remove_leg(door[1])
             if host:
                 host.remove()
             done()
@@ -238,17 +240,12 @@ class Rack:
                 for ip in self._region.bound_to(instance.interface)
             }
         with self._lock:
+            # An address is taken from the one host before it is given to the other.
+            for id in [id for id, (address, _) in self._doors.items() if wanted.get(id) != address]:
+                self.hosts[id].hardware.namespace.remove_leg(self._doors.pop(id)[1])
             for id, host in list(self.hosts.items()):
-                self._wire_door(id, host, wanted.get(id))
+                if id in wanted and id not in self._doors:
+                    leg = host.hardware.namespace.add_leg(self._bed.bridge, self._numbers[wanted[id]])
+                    self._doors[id] = (wanted[id], leg)
                 if host.running:
                     host.apply_rules()
-
-    def _wire_door(self, id: str, host: CloudHost, address: str | None) -> None:
-        """Let a host have this floating IP address, and no other."""
-        present = self._doors.get(id)
-        if present and present[0] != address:
-            host.hardware.namespace.remove_leg(present[1])
-            del self._doors[id]
-        if address and id not in self._doors:
-            number = self._numbers[address]
-            self._doors[id] = (address, host.hardware.namespace.add_leg(self._bed.bridge, number))

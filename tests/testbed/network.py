@@ -145,34 +145,40 @@ class Namespace:
         self.name = name
         self.path = NETNS_FOLDER / name
         self.legs: list[Leg] = []
+        # A host may boot while a leg is added or taken away.
+        self._lock = threading.RLock()
 
     def add_leg(self, bridge: Bridge, number: int, place: Place | None = None) -> Leg:
         """Plan another leg; it is plugged at once when the namespace exists."""
-        used = {leg.device for leg in self.legs}
-        device = next(name for name in (f"host{n}" for n in range(16)) if name not in used)
-        leg = Leg(self, bridge, number, device, place)
-        self.legs.append(leg)
-        if self.path.exists():
-            leg.plug()
-        return leg
+        with self._lock:
+            used = {leg.device for leg in self.legs}
+            device = next(name for name in (f"host{n}" for n in range(16)) if name not in used)
+            leg = Leg(self, bridge, number, device, place)
+            self.legs.append(leg)
+            if self.path.exists():
+                leg.plug()
+            return leg
 
     def remove_leg(self, leg: Leg) -> None:
         """Take a leg away for good."""
-        leg.unplug()
-        self.legs.remove(leg)
+        with self._lock:
+            leg.unplug()
+            self.legs.remove(leg)
 
     def create(self) -> None:
         """Make the namespace anew, with its legs plugged in."""
-        self.remove()
-        run("ip", "netns", "add", self.name)
-        _ip("link set lo up", namespace=self.name)
-        for leg in self.legs:
-            leg.plug()
+        with self._lock:
+            self.remove()
+            run("ip", "netns", "add", self.name)
+            _ip("link set lo up", namespace=self.name)
+            for leg in self.legs:
+                leg.plug()
 
     def silence(self) -> None:
         """Cut all cables, so that a host which is off answers nothing, not even a refusal."""
-        for leg in self.legs:
-            leg.unplug()
+        with self._lock:
+            for leg in self.legs:
+                leg.unplug()
 
     def remove(self) -> None:
         """Take the namespace away; with it go the connections that its kernel side still holds."""
