@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -100,19 +101,21 @@ class Answer(NamedTuple):
     retry_after: float | None = None
 
 
-def requests(identity: CloudIdentity, how: str, *, private: bool) -> list[Request]:
-    """What to ask for, in order, so that the instance is deleted or stopped.
+def requests(identity: CloudIdentity, how: str, *, private: bool) -> list[list[Request]]:
+    """What to ask for so that the instance is deleted or stopped: one list after the other, what is in a list
+    at the same time.
 
     Through the cloud's own network the floating IP goes first, for nothing is left to do so when the instance
-    is gone. From the internet it goes last: it may be the very way to the API.
+    is gone. Over the internet it may be the very way to the API, so neither can wait for the other.
     """
     instance = f"/instances/{identity.instance_id}"
     if how == "stop":
-        return [Request("POST", f"{instance}/actions", {"type": "stop"})]
-    asked = [Request("DELETE", instance)]
-    if identity.floating_ip_id:
-        asked.insert(0 if private else 1, Request("DELETE", f"/floating_ips/{identity.floating_ip_id}"))
-    return asked
+        return [[Request("POST", f"{instance}/actions", {"type": "stop"})]]
+    delete = Request("DELETE", instance)
+    if not identity.floating_ip_id:
+        return [[delete]]
+    release = Request("DELETE", f"/floating_ips/{identity.floating_ip_id}")
+    return [[release], [delete]] if private else [[release, delete]]
 
 
 DONE, AGAIN, RENEW, REFUSED = "done", "again", "renew", "refused"
@@ -186,13 +189,22 @@ class Conversation:
         self._bearer(self._deadline)  # Without a token, nothing else is worth a try.
         endpoint, private = self._reach()
         failures: list[CloudRefused] = []
-        asked = requests(self._identity, how, private=private)
-        for place, request in enumerate(asked):
-            share = (self._deadline - self._clock()) / (len(asked) - place)
+
+        def ask(request: Request, deadline: float) -> None:
             try:
-                self._ask(endpoint, request, self._clock() + share)
+                self._ask(endpoint, request, deadline)
             except CloudRefused as exc:
                 failures.append(exc)
+
+        groups = requests(self._identity, how, private=private)
+        for place, group in enumerate(groups):
+            deadline = self._clock() + (self._deadline - self._clock()) / (len(groups) - place)
+            beside = [threading.Thread(target=ask, args=(request, deadline)) for request in group[:-1]]
+            for thread in beside:
+                thread.start()
+            ask(group[-1], deadline)
+            for thread in beside:
+                thread.join()
         if failures:
             raise failures[0]
 
