@@ -2,7 +2,7 @@
 
 The instance asks its metadata service for a token of its own, exchanges that for one of its trusted profile,
 and uses it for one or two requests to the API of its region. No key of the user's is on the machine. Which
-requests these are and what an answer means is decided in functions without a socket; `urllib` sends them.
+requests these are and what an answer means is decided in functions without a socket.
 
 This module imports nothing but the standard library, and costs nothing to import.
 """
@@ -154,8 +154,13 @@ def profile_of(profile: str) -> dict[str, str]:
 
 # ---- asking -----------------------------------------------------------------------------------------
 
-Send = Callable[[str, str, Mapping[str, str], "bytes | None", float], Answer]
-"""(method, URL, headers, body, seconds) to an answer of any status; raises OSError without one."""
+Send = Callable[[str, str, Mapping[str, str], "bytes | None", float, Callable[[], None]], Answer]
+"""(method, URL, headers, body, seconds, what to call when it was sent) to an answer of any status; raises
+OSError without one."""
+
+
+def _nothing() -> None:
+    pass
 
 
 class Conversation:
@@ -171,7 +176,7 @@ class Conversation:
         patience: float = PATIENCE,
     ) -> None:
         self._identity = identity
-        self._send = send or send_by_urllib
+        self._send = send or send_by_http
         self._clock = clock
         self._pause = pause
         self._deadline = clock() + patience
@@ -190,18 +195,24 @@ class Conversation:
         endpoint, private = self._reach()
         failures: list[CloudRefused] = []
 
-        def ask(request: Request, deadline: float) -> None:
+        def ask(request: Request, deadline: float, sent: Callable[[], None] = _nothing) -> None:
             try:
-                self._ask(endpoint, request, deadline)
+                self._ask(endpoint, request, deadline, sent)
             except CloudRefused as exc:
                 failures.append(exc)
+            finally:
+                sent()
 
         groups = requests(self._identity, how, private=private)
         for place, group in enumerate(groups):
             deadline = self._clock() + (self._deadline - self._clock()) / (len(groups) - place)
-            beside = [threading.Thread(target=ask, args=(request, deadline)) for request in group[:-1]]
-            for thread in beside:
-                thread.start()
+            beside = []
+            for request in group[:-1]:
+                # The last one may be the end of this machine: the others are on their way by then.
+                sent = threading.Event()
+                beside.append(threading.Thread(target=ask, args=(request, deadline, sent.set)))
+                beside[-1].start()
+                sent.wait(_REACH_TIMEOUT)
             ask(group[-1], deadline)
             for thread in beside:
                 thread.join()
@@ -213,21 +224,22 @@ class Conversation:
         private = self._identity.private_endpoint
         if private:
             try:
-                self._call("GET", private, Request("GET", "/regions"), None, _REACH_TIMEOUT)
+                self._call(private, Request("GET", "/regions"), None, _REACH_TIMEOUT)
                 return private, True
             except OSError:
                 pass  # There is no way into that network from here.
         return self._identity.endpoint, False
 
-    def _ask(self, endpoint: str, request: Request, deadline: float) -> None:
+    def _ask(
+        self, endpoint: str, request: Request, deadline: float, sent: Callable[[], None] = _nothing
+    ) -> None:
         """Ask until it is done, or the deadline. Raises CloudRefused."""
         what, why, renewed = f"{request.method} {request.path}", "", False
         for attempt in range(1_000):
             retry_after = None
             try:
-                answer = self._call(
-                    request.method, endpoint, request, self._bearer(deadline), self._timeout(deadline)
-                )
+                bearer = self._bearer(deadline)
+                answer = self._call(endpoint, request, bearer, self._timeout(deadline), sent)
                 verdict, why = judge(request, answer.status), explain(answer)
                 retry_after = answer.retry_after
                 if verdict == DONE:
@@ -267,7 +279,9 @@ class Conversation:
         for attempt in range(1_000):
             retry_after = None
             try:
-                answer = self._send(method, url, headers, json.dumps(body).encode(), self._timeout(deadline))
+                answer = self._send(
+                    method, url, headers, json.dumps(body).encode(), self._timeout(deadline), _nothing
+                )
                 if answer.status < 300:
                     return _access_token(answer, path)
                 why, retry_after = explain(answer), answer.retry_after
@@ -285,11 +299,16 @@ class Conversation:
         return min(_ANSWER_TIMEOUT, max(deadline - self._clock(), 0.5))
 
     def _call(
-        self, method: str, endpoint: str, request: Request, token: str | None, timeout: float
+        self,
+        endpoint: str,
+        request: Request,
+        token: str | None,
+        timeout: float,
+        sent: Callable[[], None] = _nothing,
     ) -> Answer:
         url = f"{endpoint.rstrip('/')}{request.path}?version={self._identity.version}&generation=2"
         body = None if request.body is None else json.dumps(request.body).encode()
-        return self._send(method, url, _headers(token), body, timeout)
+        return self._send(request.method, url, _headers(token), body, timeout, sent)
 
 
 def _headers(token: str | None) -> dict[str, str]:
@@ -308,29 +327,35 @@ def _access_token(answer: Answer, path: str) -> str:
 
 
 def _pause(attempt: int, retry_after: float | None) -> float:
-    if retry_after is not None:
-        return min(max(retry_after, 0.0), _LONGEST_PAUSE)
+    if retry_after is not None and retry_after >= 0:  # Neither negative nor not a number.
+        return min(retry_after, _LONGEST_PAUSE)
     return _PAUSES[min(attempt, len(_PAUSES) - 1)]
 
 
-def send_by_urllib(
-    method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: float
+def send_by_http(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    timeout: float,
+    sent: Callable[[], None],
 ) -> Answer:
-    """Send a request over no proxy: the metadata service is on this machine's own link."""
+    """Send a request, over no proxy: the metadata service is on this machine's own link."""
     import http.client
-    import urllib.error
-    import urllib.request
+    import urllib.parse
 
-    request = urllib.request.Request(url, data=body, headers=dict(headers), method=method)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    parts = urllib.parse.urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.netloc, timeout=timeout)
     try:
-        with opener.open(request, timeout=timeout) as response:
-            return Answer(response.status, response.read(_BODY))
-    except urllib.error.HTTPError as exc:
-        with exc:
-            return Answer(exc.code, exc.read(_BODY), _seconds(exc.headers.get("Retry-After")))
+        connection.request(method, f"{parts.path}?{parts.query}", body, dict(headers))
+        sent()
+        response = connection.getresponse()
+        return Answer(response.status, response.read(_BODY), _seconds(response.headers.get("Retry-After")))
     except http.client.HTTPException as exc:
         raise OSError(f"no answer of HTTP: {exc!r}") from exc
+    finally:
+        connection.close()
 
 
 def _seconds(text: str | None) -> float | None:
