@@ -387,4 +387,6 @@ def end_instance(home: str, how: str) -> str:
         return f"the cloud can't be asked to {how} this instance: {exc}; the machine is switched off"
     except CloudRefused as exc:
         return f"the cloud did not {how} this instance: {exc}; the machine is switched off"
+    except Exception as exc:  # noqa: BLE001 - Whatever it is, the machine is to be switched off.
+        return f"asking the cloud to {how} this instance failed: {exc!r}; the machine is switched off"
     return f"the cloud was asked to {how} this instance ({identity.instance_id})"

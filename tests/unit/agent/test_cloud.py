@@ -377,8 +377,7 @@ def kept(tmp_path: Path, service: Service, **changes: str) -> str:
     identity = CloudIdentity(
         instance_id="0717_i",
         endpoint=f"{service.address}/v1",
-        metadata=service.address,
-        **{"profile": "mine", "floating_ip_id": "r006-f", **changes},
+        **{"metadata": service.address, "profile": "mine", "floating_ip_id": "r006-f", **changes},
     )
     cloud.keep(str(tmp_path), identity)
     assert (tmp_path / "cloud.json").stat().st_mode & 0o777 == 0o600
@@ -430,6 +429,11 @@ def test_a_machine_that_knows_nothing_of_a_cloud_says_so(tmp_path: Path, text: s
     told = cloud.end_instance(str(tmp_path), "delete")
     assert told.startswith("the cloud can't be asked to delete this instance: ")
     assert told.endswith("; the machine is switched off")
+
+
+def test_what_nobody_thought_of_does_not_keep_the_machine_on(tmp_path: Path, service: Service) -> None:
+    home = kept(tmp_path, service, metadata="http://host:port")
+    assert "failed: InvalidURL" in cloud.end_instance(home, "delete")
 
 
 def test_a_machine_without_a_profile_says_so(tmp_path: Path, service: Service) -> None:
