@@ -102,7 +102,7 @@ def decide(policy: Policy, activity: Activity, now: float) -> Decision:
         return Dismantle(f"no job for {end.timeout:g} s (standalone.soft_dismantle_timeout)")
     if end.job is None:
         return Dismantle(
-            f"a shell was open for {end.timeout:g} s without a job (standalone.hard_dismantle_timeout)"
+            f"it was held for {end.timeout:g} s without a job (standalone.hard_dismantle_timeout)"
         )
     limits = {job: (at, hard) for job, (at, hard) in activity.running.items() if hard is not None}
     late = tuple(job for job, (at, hard) in limits.items() if now >= at + hard)

@@ -168,9 +168,9 @@ such job its ``function`` and ``runtime``; how many ``processes`` run calls; and
 DISMANTLE = Endpoint("POST", "/v1/dismantle")
 """`{"ending": how, or null for that of the last job}` or no body: ends the agent now. Answers `{}`."""
 HOLD = Endpoint("POST", "/v1/hold")
-"""`{"name": who, "seconds": how long}`: somebody is in a shell there. Until then the host does not count as
-idle; it is said again and again, and with 0 seconds at the end. Answers `{"hard_in": seconds, null: never}`:
-when the hard time-out ends the host all the same."""
+"""`{"name": who, "seconds": how long}`: somebody is in a shell there, or reaches other machines through it.
+Until then the host does not count as idle; it is said again and again, and with 0 seconds at the end. Answers
+`{"hard_in": seconds, null: never}`: when the hard time-out ends the host all the same."""
 ENTER = Endpoint("POST", "/v1/enter")
 """`{"job": id}`: the way into what the calls of a job see. Answers `{"enter": the path of a shell script that
 runs a command there, or a shell, "container": the id of the container that it has to run in, or null,

@@ -49,6 +49,7 @@ _BLOB_AGE = 3600.0
 _TIDY_INTERVAL = 60.0
 _PREPARE_TIMEOUT = 3600.0
 """Seconds that an image may take until it is ready; a host that waits longer for it ends."""
+_HELD = "held by somebody in a shell, or for machines that are reached through it"
 _SESSIONS = 1000
 _CONTAINER_TIMEOUT = 50.0
 _LOOK = 0.2
@@ -530,10 +531,8 @@ def _reason(end: End, since: float) -> str:
     """Why a host ends; ``since`` is in seconds since the epoch."""
     moment = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(since))
     if end.soft:
-        return "soft: somebody is in a shell" if end.held else f"soft: no job since {moment}"
-    return (
-        f"hard: somebody is in a shell since {moment}" if end.held else f"hard: job {end.job} since {moment}"
-    )
+        return f"soft: {_HELD}" if end.held else f"soft: no job since {moment}"
+    return f"hard: {_HELD} since {moment}" if end.held else f"hard: job {end.job} since {moment}"
 
 
 def _since(part: Part, seen: int) -> Part:

@@ -13,7 +13,7 @@ from typing import Any
 from lithops.config.check import check_section, similar_key
 from lithops.config.choice import Choice, Wish, choose
 from lithops.config.host import parse_address
-from lithops.config.ibm import IBM, about_ibm_vpc
+from lithops.config.ibm import CREATION_TIMEOUT, IBM, about_ibm_vpc
 from lithops.config.keys import Section
 from lithops.config.kinds import Problem, did_you_mean, shown
 from lithops.config.names import IBM_VPC, LOCALHOST, RESERVED_SECTIONS, STANDALONE, SUPPORTED_BACKENDS
@@ -218,7 +218,8 @@ def _lay_over(values: Values, layer: Values) -> None:
 def _complete(values: Values, choice: Choice) -> None:
     values[LITHOPS.name] = {**default_values(LITHOPS), **values.get(LITHOPS.name, {})}
     values[LITHOPS.name].update(mode=choice.mode, backend=choice.backend)
-    standalone = {**default_values(STANDALONE_SECTION), **values[STANDALONE]}
+    usual = {"start_timeout": CREATION_TIMEOUT} if choice.backend == IBM_VPC else {}
+    standalone = {**default_values(STANDALONE_SECTION), **usual, **values[STANDALONE]}
     if choice.mode == STANDALONE:
         standalone["backend"] = choice.backend
     elif "backend" not in values[STANDALONE]:

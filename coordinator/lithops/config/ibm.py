@@ -13,6 +13,8 @@ from lithops.errors import ConfigError
 KEY_VARIABLES = ("IBMCLOUD_API_KEY", "IBM_API_KEY")
 """The first is that of IBM's own command line."""
 CONSUME = "consume"
+CREATION_TIMEOUT = 600
+"""The default of `standalone.start_timeout` where machines are created: two tries of a boot fit in."""
 
 _ACCOUNT = (
     Key(

@@ -10,7 +10,7 @@ from typing import Any
 
 from lithops.config.host import Address
 from lithops.config.hosts import HostList
-from lithops.config.ibm import IBM, IBM_VPC
+from lithops.config.ibm import CREATION_TIMEOUT, IBM, IBM_VPC
 from lithops.config.keys import Key, Section
 from lithops.config.kinds import (
     AUTO,
@@ -286,6 +286,7 @@ STANDALONE_SECTION = Section(
             kind=Positive(),
             default=300,
             unit=SECONDS,
+            default_doc=f"`300`; `{CREATION_TIMEOUT}` with `ibm_vpc`, for VMs have to be created",
             doc="How long a host may take until its agent answers.",
         ),
     ),

@@ -13,6 +13,7 @@ from lithops.backends.ibm_vpc.api import INSTANCE
 from lithops.backends.ibm_vpc.cloud_init import user_data
 from lithops.backends.ibm_vpc.fleet import RUNNING, Action, next_action
 from lithops.backends.ibm_vpc.identity import Identity, public_key, public_key_of_file
+from lithops.backends.ibm_vpc.lead import Lead
 from lithops.backends.ibm_vpc.reach import Reach
 from lithops.backends.ibm_vpc.removal import REMOVAL_TIMEOUT, remove, switch_off
 from lithops.backends.ibm_vpc.site import Network, Site
@@ -52,6 +53,7 @@ class VpcMachine:
         site: Site,
         reach: Reach,
         agents: Agents,
+        lead: Lead,
         identity: Identity,
     ) -> None:
         assert isinstance(settings.backend, IbmVpcSettings)
@@ -62,6 +64,7 @@ class VpcMachine:
         self._site = site
         self._reach = reach
         self._agents = agents
+        self._lead = lead
         self._identity = identity
         self._busy = threading.Lock()
         self._ended = threading.Event()
@@ -256,6 +259,10 @@ class VpcMachine:
             address_id=head.address_id if head and head.name == self.name and not head.is_given else "",
         )
         self._site.notebook.ready(self.name)
+        if head is not None and head.name == self.name:
+            self._lead.leads(link)
+        else:
+            self._lead.leans(self.name, connection)
         return link
 
     # -- going away --

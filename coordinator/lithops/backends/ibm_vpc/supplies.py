@@ -15,6 +15,7 @@ from lithops.backends.ibm_vpc.api import INSTANCE, VpcApi
 from lithops.backends.ibm_vpc.consumed import ConsumedMachine
 from lithops.backends.ibm_vpc.fleet import how_many, numbers_for, processes_of
 from lithops.backends.ibm_vpc.identity import Identity
+from lithops.backends.ibm_vpc.lead import Lead
 from lithops.backends.ibm_vpc.machine import VpcMachine
 from lithops.backends.ibm_vpc.notebook import Notebook
 from lithops.backends.ibm_vpc.reach import Reach
@@ -94,7 +95,7 @@ class VpcSupply:
         if number not in self._machines:
             site = self._sited()
             self._machines[number] = VpcMachine(
-                number, self._settings, site, self._reach, self._agents, self._identity
+                number, self._settings, site, self._reach, self._agents, self._lead, self._identity
             )
         return self._machines[number]
 
@@ -109,6 +110,7 @@ class VpcSupply:
             self._site = Site(self._settings, scope, VpcApi(self._section), notebook)
             self._reach = Reach(self._settings, self._site, self._identity)
             self._agents = Agents(self._settings)
+            self._lead = Lead()
         return self._site
 
 
