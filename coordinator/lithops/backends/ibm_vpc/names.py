@@ -23,6 +23,7 @@ ROLES = (VM, VPC, GATEWAY, SUBNET, GROUP, ADDRESS, DISK)
 _SHARED = "r"
 _MOST = 63
 _CLIENT = re.compile(r"[0-9a-f]{8}")
+_TAIL = re.compile(rf"-({'|'.join(ROLES)})(-\d+)?$")
 _NAME = re.compile(rf"{PREFIX}-([0-9a-f]{{8}})-([a-z0-9-]+?)-({'|'.join(ROLES)})(?:-(\d+))?")
 
 
@@ -76,4 +77,6 @@ def parse(name: str) -> Name | None:
     if match is None:
         return None
     client, key, role, number = match.groups()
+    if _TAIL.search(key):
+        return None  # Something of somebody's that is called after one of ours.
     return Name(Scope(client, key), role, None if number is None else int(number))
