@@ -1,4 +1,4 @@
-"""The modes of IBM Cloud VPC in which machines are used that are there, on a fake cloud with real hosts."""
+"""Machines of IBM Cloud VPC that are there before, stay while they are needed, and end by themselves."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import lithops
 from lithops.backends.ibm_vpc.cloud_init import user_data
 from lithops.backends.ibm_vpc.identity import Identity, public_key
 from lithops.backends.ibm_vpc.network import rules
+from lithops.overdue import reap_clouds
 from tests.cloud.bed import HostedCloud
 from tests.integration.host_functions import where
 
@@ -47,6 +48,39 @@ def test_an_instance_of_the_users_is_started_used_and_stopped(
         fexec.dismantle()
     assert hosted_cloud.instance("mine").status == "stopped"
     assert hosted_cloud.resources() == before
+
+
+def test_the_head_stays_for_those_that_are_reached_through_it(
+    hosted_cloud: HostedCloud, no_login: Path
+) -> None:
+    config = hosted_cloud.config(ibm_vpc={"worker_processes": 1}, standalone={"soft_dismantle_timeout": 3})
+    with lithops.FunctionExecutor(config=config) as fexec:
+        # The first call is over at once, wherever it runs; then its host is idle for longer than it may be.
+        results = fexec.get_result(fexec.map(where, [(0, 0.2), (1, 9)]))
+        head = next(name for name in hosted_cloud.resources()["instances"] if name.endswith("-vm-0"))
+        assert len({host for _, host in results}) == 2
+        assert hosted_cloud.instance(head).status == "running"
+        fexec.dismantle()
+    assert hosted_cloud.resources() == {}
+
+
+def test_a_machine_deletes_itself_and_the_next_program_removes_the_rest(
+    hosted_cloud: HostedCloud, no_login: Path
+) -> None:
+    config = hosted_cloud.config(
+        ibm_vpc={"profile_id": hosted_cloud.trusted_profile().id},
+        standalone={"soft_dismantle_timeout": 2},
+    )
+    with lithops.FunctionExecutor(config=config) as fexec:
+        assert fexec.get_result(fexec.call_async(where, (1, 0)))[0] == 1
+    hosted_cloud.wait(
+        lambda cloud: not {"instances", "volumes"} & cloud.resources().keys(),
+        "the machine is gone, with its disk",
+    )
+    # Over the public endpoint its address goes last, and may be left: it can be the very way to the API.
+    assert set(hosted_cloud.resources()) - {"floating_ips"} == {"vpcs", "subnets", "security_groups"}
+    reap_clouds(config)
+    assert hosted_cloud.resources() == {}
 
 
 def _own_instance(cloud: HostedCloud, home: Path) -> tuple[dict[str, Any], str]:

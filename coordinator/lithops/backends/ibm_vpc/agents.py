@@ -109,7 +109,9 @@ class Agents:
         from lithops_agent.cloud import CloudIdentity
 
         section = self._section
-        private = "" if section.endpoint else f"https://{section.region}.private.iaas.cloud.ibm.com/v1"
+        private = f"https://{section.region}.private.iaas.cloud.ibm.com/v1"
+        if section.endpoint:
+            private = section.endpoint if ".private." in section.endpoint else ""
         return CloudIdentity(
             instance_id=instance_id,
             endpoint=endpoint_of(section),
