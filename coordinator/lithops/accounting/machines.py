@@ -23,7 +23,7 @@ def machines_of(executor_id: str, folder: Optional[Path] = None) -> list[Machine
         found = records.of_executor(executor_id)
     finally:
         records.close()
-    return [_time_of(record) for record in found if _may_be_paid_for(record)]
+    return [time_of(record) for record in found if _may_be_paid_for(record)]
 
 
 def _may_be_paid_for(record: ResourceRecord) -> bool:
@@ -31,7 +31,8 @@ def _may_be_paid_for(record: ResourceRecord) -> bool:
     return bool(record.profile) and (record.made_at is not None or record.gone_at is None)
 
 
-def _time_of(record: ResourceRecord) -> MachineTime:
+def time_of(record: ResourceRecord) -> MachineTime:
+    """How long a machine is paid for."""
     return MachineTime(
         profile=record.profile,
         region=record.region,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lithops.config.expand import ARGUMENTS, Report, expand, read_sections, route
 from lithops.config.host import HOST
+from lithops.config.ibm import IBM, KEY_VARIABLES
 from lithops.config.names import STANDALONE
+from lithops.config.runtime import PASSWORD_VARIABLE
 from lithops.config.schema import LITHOPS, SECTIONS
 from lithops.config.sources import Source
 
@@ -27,7 +30,19 @@ class Value:
     origin: str
 
 
-def explain(source: Source, overwrite: Mapping[str, Any], told_as: str = ARGUMENTS) -> list[Value]:
+_VARIABLES: Mapping[tuple[str, str], tuple[str, ...]] = {
+    (IBM.name, "iam_api_key"): KEY_VARIABLES,
+    (STANDALONE, "docker_password"): (PASSWORD_VARIABLE,),
+}
+"""Secrets that are looked for in the environment when no key of the configuration has them."""
+
+
+def explain(
+    source: Source,
+    overwrite: Mapping[str, Any],
+    told_as: str = ARGUMENTS,
+    environ: Mapping[str, str] = os.environ,
+) -> list[Value]:
     """The whole configuration, in the order of the schema. Raises ConfigError, as `expand` does."""
     full = expand(source, overwrite, told_as)
     report = Report()  # Everything that could be wrong was told a moment ago.
@@ -50,12 +65,15 @@ def explain(source: Source, overwrite: Mapping[str, Any], told_as: str = ARGUMEN
         decided = (section, key) in ((LITHOPS.name, "mode"), (LITHOPS.name, "backend"))
         return DECIDED if decided and (written or any(given.values())) else DEFAULT
 
+    def explained(section: str, key: str) -> Value:
+        value = _shown(section, key, full[section][key])
+        names = (name for name in _VARIABLES.get((section, key), ()) if environ.get(name))
+        if value is None and (variable := next(names, None)) is not None:
+            return Value(section=section, key=key, value=HIDDEN, origin=variable)
+        return Value(section=section, key=key, value=value, origin=origin(section, key))
+
     shown = [name for name in SECTIONS if name in full]
-    return [
-        Value(section=name, key=key, value=_shown(name, key, full[name][key]), origin=origin(name, key))
-        for name in shown
-        for key in full[name]
-    ]
+    return [explained(name, key) for name in shown for key in full[name]]
 
 
 def _shown(section: str, key: str, value: Any) -> Any:

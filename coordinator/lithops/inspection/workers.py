@@ -48,20 +48,24 @@ class Worker:
     currency: str = ""
 
 
-def workers_of(hosts: Sequence[KnownHost], timeout: float = ANSWER_TIMEOUT) -> list[Worker]:
-    """What all hosts do, asked at the same time."""
+def workers_of(
+    hosts: Sequence[KnownHost], timeout: float = ANSWER_TIMEOUT, now: Callable[[], float] = time.time
+) -> list[Worker]:
+    """What all hosts do, asked at the same time; what instances cost is counted until ``now``."""
     answers = ask_all(hosts, look_at, timeout)
     found = [
         answer if isinstance(answer, Worker) else _silent(host, answer)
         for host, answer in zip(hosts, answers)
     ]
-    return [replace(each, instance=instance_of(host)) for host, each in zip(hosts, found)]
+    return [_with_instance(host, each, now()) for host, each in zip(hosts, found)]
 
 
-def instance_of(host: KnownHost) -> Optional[str]:
-    """The profile of a machine that was created in a cloud, as the records know it."""
+def _with_instance(host: KnownHost, worker: Worker, now: float) -> Worker:
+    """The same with the profile and the cost of a machine that was created in a cloud."""
     if host.backend not in CLOUDS or host.record is None:
-        return None
+        return worker
+    from lithops.accounting import prices_of
+    from lithops.accounting.machines import time_of
     from lithops.state.cloud import CloudRecords
 
     records = CloudRecords()
@@ -69,7 +73,12 @@ def instance_of(host: KnownHost) -> Optional[str]:
         resource = records.get(host.name)
     finally:
         records.close()
-    return resource.profile or None if resource else None
+    if resource is None or not resource.profile:
+        return worker
+    prices, hours = prices_of(host.settings), time_of(resource).hours(now)
+    per_hour = prices.per_hour(resource.profile, resource.region)
+    cost = None if per_hour is None else hours * per_hour
+    return replace(worker, instance=resource.profile, cost=cost, currency=prices.currency)
 
 
 def look_at(host: KnownHost, pause: Callable[[float], None] = time.sleep) -> Worker:

@@ -52,6 +52,21 @@ def test_show_names_the_environment(lithops: Lithops, monkeypatch: pytest.Monkey
     assert "lithops.workers" not in values(done.stdout)
 
 
+def test_secrets_of_the_environment_are_named_and_hidden(
+    lithops: Lithops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IBM_API_KEY", "the-key")
+    monkeypatch.setenv("LITHOPS_DOCKER_PASSWORD", "the-password")
+    Path(".lithops_config").write_text(
+        "lithops: {backend: ibm_vpc}\nibm: {region: eu-de}\nibm_vpc: {instance_id: mine}\n"
+    )
+    done = lithops("config", "show", "--json")
+    found = values(done.stdout)
+    assert found["ibm.iam_api_key"] == ("********", "IBM_API_KEY")
+    assert found["standalone.docker_password"] == ("********", "LITHOPS_DOCKER_PASSWORD")
+    assert "the-" not in done.stdout
+
+
 def test_show_is_a_table_that_is_not_cut(lithops: Lithops) -> None:
     done = lithops("config", "show")
     rows = [line.split() for line in done.stdout.splitlines()]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from lithops.config import resolve
 from lithops.inspection.hosts import KnownHost, known_hosts
 from lithops.inspection.workers import Worker, worker, workers_of
+from lithops.state.cloud import CloudRecords, ResourceRecord
+from lithops.state.records import HostRecord, Records
 from tests.unit.clusters import Cluster
 
 INFO = {"version": "0.1.0", "python": "3.11.2", "processes": 4}
@@ -77,3 +81,34 @@ def test_all_hosts_are_asked(cluster: Cluster) -> None:
         ("a", "idle", ""), ("b", "no agent", ""), ("c", "unreachable", "no route"),
     ]  # fmt: skip
     assert found[0].runtimes == ["python 3.11.7"]
+
+
+def test_what_an_instance_of_a_cloud_is_and_costs(cluster: Cluster, records: Records) -> None:
+    cluster.add("vm-0", agent=False)
+    settings = resolve(
+        {
+            "lithops": {"backend": "ibm_vpc"},
+            "standalone": {"exec_mode": "create"},
+            "ibm": {"iam_api_key": "key", "region": "us-south", "resource_group_id": "group"},
+            "ibm_vpc": {"prices": {"cx2-2x4": 0.5}, "currency": "EUR"},
+        }
+    )
+    record = HostRecord(backend="ibm_vpc", host="vm-0", executor_id="x-0", agent_id="a", seen_at=1.0)
+    host = KnownHost(
+        name="vm-0", backend="ibm_vpc", machine=cluster.machines["vm-0"], settings=settings, record=record
+    )
+    clouds = CloudRecords()
+    try:
+        clouds.asked(
+            ResourceRecord(
+                name="vm-0", kind="instance", scope="s", executor_id="x-0", region="us-south",
+                profile="cx2-2x4", asked_at=100.0,
+            )
+        )  # fmt: skip
+        clouds.made("vm-0", "id", 200.0)
+    finally:
+        clouds.close()
+    (found,) = workers_of([host], now=lambda: 200.0 + 2 * 3600)
+    assert (found.instance, found.cost, found.currency) == ("cx2-2x4", 1.0, "EUR")
+    (unknown,) = workers_of([replace(host, name="vm-1")])
+    assert (unknown.instance, unknown.cost) == (None, None)
