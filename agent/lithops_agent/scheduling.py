@@ -300,8 +300,9 @@ class Scheduler:
             if begins:
                 self._feed(depth, now, actions)
             self._retire(depth, now, actions)
-            if begins:
-                self._grow(depth, now, actions)
+            while begins and self._grow(depth, now, actions):
+                # The slots that were free are not any more: who has too many of them is to yield now.
+                self._retire(depth, now, actions)
         return actions
 
     def _try_suspect(self) -> None:
@@ -368,7 +369,9 @@ class Scheduler:
             return True
         return mine > least and now >= w.started_at + _TIME_SLICE
 
-    def _grow(self, depth: int, now: float, actions: list[Action]) -> None:
+    def _grow(self, depth: int, now: float, actions: list[Action]) -> bool:
+        """Start workers in slots that are free; whether any was."""
+        before = self._next_worker
         while self._free_slots(depth) > 0:
             wanted = self._wanted(depth)
             if not wanted:
@@ -382,6 +385,7 @@ class Scheduler:
             actions.append(StartWorker(w.worker, job.job))
             self._feed(depth, now, actions)
         self._unstick(depth, now, actions)
+        return self._next_worker > before
 
     def _unstick(self, depth: int, now: float, actions: list[Action]) -> None:
         """Take back what waits behind long calls while a worker of the job, or a slot, is idle."""

@@ -604,6 +604,15 @@ def test_counts() -> None:
     assert host.scheduler.busy_jobs() == set()
 
 
+def test_who_has_too_many_slots_yields_as_soon_as_the_last_free_one_is_taken() -> None:
+    host = Host(4)
+    host.add("b", range(12))
+    host.finish(next(iter(host.workers)), False)
+    host.die(next(iter(host.workers)))
+    host.add("a", [0, 1])
+    check_sleep(host)
+
+
 def test_many_jobs_of_one_call() -> None:
     """A loop of call_async: the time of a decision must not grow with the jobs that wait."""
     host = Host(2)
