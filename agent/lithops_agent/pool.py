@@ -466,7 +466,9 @@ class Pool:
                 self._assign(action)
             elif isinstance(action, StartWorker):
                 self._start_worker(action)
+                self._plan_again = True
             elif isinstance(action, Retire):
+                self._plan_again = True
                 process = self._processes.get(action.worker)
                 if process is not None:
                     process.calls.shutdown(socket.SHUT_WR)

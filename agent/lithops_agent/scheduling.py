@@ -279,7 +279,7 @@ class Scheduler:
         # What was due before now was done, or waits for something to happen.
         later = [w.head_at + AHEAD for w in self._workers.values() if len(w.queue) > 1]
         if any(map(self._first_unserved, self._unserved)) or any(
-            w.job.backlog and not self._count(w.job) for w in self._workers.values()
+            w.job.backlog for w in self._workers.values()
         ):
             later.extend(w.started_at + _TIME_SLICE for w in self._workers.values())
         times.extend(at for at in later if at > now)

@@ -57,7 +57,7 @@ class Host:
             self.again = False
             actions = self.scheduler.plan(self.now)
             self.carry_out(actions)
-            if not self.again and not any(isinstance(action, (TakeBack, Fail)) for action in actions):
+            if not self.again and all(isinstance(action, (Assign, Kill)) for action in actions):
                 break
         self.check()
 
