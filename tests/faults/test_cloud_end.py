@@ -23,7 +23,7 @@ from tests.integration.support import eventually
 from tests.testbed import Host
 from tests.testbed.fixtures import FreshHost
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.alone]
 
 LOG = "/var/tmp/asked"
 HERE = f"http://127.0.0.1:{metadata.PORT}"

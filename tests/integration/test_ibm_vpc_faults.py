@@ -22,6 +22,7 @@ from tests.integration.support import environment, within
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.alone,
     pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the hosts have Python 3.11"),
 ]
 

@@ -16,7 +16,7 @@ from lithops.overdue import reap_clouds
 from tests.cloud.bed import HostedCloud
 from tests.integration.host_functions import where
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.alone]
 
 
 def test_running_machines_are_used_again_by_the_next_executor(

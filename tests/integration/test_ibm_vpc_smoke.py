@@ -14,7 +14,7 @@ import pytest
 from tests.cloud.bed import HostedCloud
 from tests.integration.support import environment, eventually
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.alone]
 
 SMOKE = Path(__file__).parents[2] / "examples" / "ibm_vpc_smoke.py"
 

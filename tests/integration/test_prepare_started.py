@@ -13,6 +13,7 @@ from tests.integration.conftest import OpenExecutor
 from tests.integration.support import agent_state, eventually, works
 from tests.integration.test_prepare import bundles, exists, other_release, program, ready
 from tests.testbed import Host, Testbed
+from tests.testbed.fixtures import FreshHost
 
 pytestmark = pytest.mark.integration
 
@@ -79,7 +80,8 @@ def test_an_upgrade_waits_for_a_running_job(
     assert bundles(started) == {newer.name}
 
 
-def test_it_can_be_left_to_scripts_or_to_the_next_boot(host: Host, tmp_path: Path) -> None:
+def test_it_can_be_left_to_scripts_or_to_the_next_boot(fresh_host: FreshHost, tmp_path: Path) -> None:
+    host = fresh_host()
     ready(host, tmp_path, lithops_agent_started=False)
     assert not exists(host, "/home/admin/.lithops")
     assert not exists(host, "/etc/systemd/system/lithops-prepared@.service")

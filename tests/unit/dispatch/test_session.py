@@ -277,6 +277,7 @@ def test_a_host_that_was_only_cut_off_keeps_its_calls(bench: Bench) -> None:
     bench.open(agent, lost_after=PATIENCE)
     futures = bench.submit(4)
     agent.wait_for(lambda: len(agent.calls) == 4)
+    bench.wait_for(lambda: bench.session._runners["a"].sender.is_empty)  # It has heard that they arrived.
     bench.machines["a"].cut()
     bench.wait_for(lambda: bench.machines["a"].opened == 2 and bench.session.any_ready())
     for job, number in list(agent.calls):
