@@ -44,7 +44,7 @@ class OnHost:
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What may go, what stays, and the hosts that could not be looked at."""
+    """What may go, in that order, what stays, and the hosts that could not be looked at."""
 
     leftovers: Sequence[Leftover]
     stays: Sequence[Stay]
@@ -64,10 +64,10 @@ def find(settings: Settings, records: Optional[Records], now: float, *, everythi
         found += [item] if item is not None else []
     if records is not None:
         found += _spools(records, now, everything=everything)
-    if everything:
-        found += _caches()
     if settings.backend_name in CLOUDS:
         found += _in_cloud(settings, everything=everything)
+    if everything:
+        found += _caches()
     return Findings(
         leftovers=[item for item in found if isinstance(item, Leftover)],
         stays=[item for item in found if isinstance(item, Stay)],
@@ -215,10 +215,10 @@ def _caches() -> list[Leftover]:
 # ---- the cloud ----------------------------------------------------------------------------------------
 
 
-def _in_cloud(settings: Settings, *, everything: bool) -> list[Leftover]:
-    from importlib import import_module
+def _in_cloud(settings: Settings, *, everything: bool) -> list[Union[Leftover, HostError]]:
+    from lithops.backends.ibm_vpc import leftovers
 
-    found: list[Leftover] = import_module("lithops.backends.ibm_vpc").leftovers(
-        settings, everything=everything
-    )
-    return found
+    try:
+        return [*leftovers(settings, everything=everything)]
+    except HostError as exc:
+        return [exc]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Optional
+from typing import Optional, Union
 
 import click
 
@@ -22,8 +22,8 @@ from lithops.inspection.parallel import ask_all
 from lithops.inspection.workers import CLOUDS, Worker, workers_of
 from lithops.state.records import Records
 
-_END_TIMEOUT = 60.0
-"""Seconds in which a host confirms its end, or is given up."""
+_END_TIMEOUT = 240.0
+"""Seconds in which a host confirms its end, or is given up; an instance of a cloud may take minutes."""
 
 _yes = click.option("-y", "--yes", is_flag=True, help="Do it without asking.")
 
@@ -93,7 +93,7 @@ _HOW = {
 
 
 def _plan(host: KnownHost, worker: Worker) -> str:
-    how = host.settings.standalone.ending(host.backend)
+    how = host.settings.ending_from_here
     calls = (worker.busy or 0) + (worker.waiting or 0)
     work = f"; {count(calls, 'call')} of {', '.join(worker.jobs)} are cancelled" if calls else ""
     return f"{host.name}: {_HOW.get(how, how)}{work}"
@@ -144,18 +144,35 @@ class _Removal:
 
 
 def _remove(leftovers: Sequence[Leftover]) -> None:
-    removals = [_Removal(f"{leftover.kind} {leftover.name}", leftover) for leftover in leftovers]
-    # Caches at last: hosts may be ended with what is in them.
-    rounds = [
-        [each for each in removals if (each.leftover.kind == "cache") is last] for last in (False, True)
-    ]
-    with working(f"removing {count(len(removals), 'thing')}"):
-        answers = [answer for some in rounds for answer in ask_all(some, _remove_one, _END_TIMEOUT)]
-    failures = [answer for answer in answers if isinstance(answer, HostError)]
+    answers: list[Union[HostError, None]] = []
+    with working(f"removing {count(len(leftovers), 'thing')}"):
+        for together in rounds_of(leftovers):
+            removals = [_Removal(f"{each.kind} {each.name}", each) for each in together]
+            answers += ask_all(removals, _remove_one, _END_TIMEOUT)
+    failures = [answer for answer in answers if answer is not None]
     if len(answers) > len(failures):
         click.echo(f"{len(answers) - len(failures)} removed")
     if failures:
         raise Failure("not removed: " + "; ".join(map(str, failures)))
+
+
+def rounds_of(leftovers: Sequence[Leftover]) -> list[list[Leftover]]:
+    """What is removed at the same time, one round after the other.
+
+    Hosts go together. In a cloud, things of a kind do, in the order in which their kinds were found; caches
+    go at last, for hosts may be ended with what is in them.
+    """
+    ranks: dict[str, int] = {}
+    for each in leftovers:
+        ranks.setdefault(_round_of(each), len(ranks))
+    rounds: list[list[Leftover]] = [[] for _ in ranks]
+    for each in leftovers:
+        rounds[ranks[_round_of(each)]].append(each)
+    return rounds
+
+
+def _round_of(leftover: Leftover) -> str:
+    return "here" if leftover.kind in ("agent", "files", "record", "data") else leftover.kind
 
 
 def _remove_one(removal: _Removal) -> None:

@@ -186,11 +186,17 @@ class Settings:
     @property
     def ending(self) -> str:
         """What dismantling means on a host, in the words of the agent's `start`."""
-        section = self.backend
-        if isinstance(section, IbmVpcSettings):
-            deletes = section.delete_on_dismantle and self.standalone.exec_mode != CONSUME
+        if isinstance(self.backend, IbmVpcSettings) and not self.backend.profile_id:
             # Without a trusted profile, all that a machine can do by itself is to go off.
-            return ("delete" if deletes else "stop") if section.profile_id else "poweroff"
+            return "poweroff"
+        return self.ending_from_here
+
+    @property
+    def ending_from_here(self) -> str:
+        """What dismantling means when it is asked for on this machine, which may ask a cloud itself."""
+        if isinstance(self.backend, IbmVpcSettings):
+            deletes = self.backend.delete_on_dismantle and self.standalone.exec_mode != CONSUME
+            return "delete" if deletes else "stop"
         return self.standalone.ending(self.backend_name)
 
     @property

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from lithops.backends.machine import Machine
+from lithops.backends.machine import Machine, Supply
 from lithops.config.kinds import did_you_mean
 from lithops.config.secrets import with_secrets
 from lithops.config.settings import Settings, resolve
@@ -46,8 +46,7 @@ def known_hosts(settings: Settings, records: Optional[Records]) -> list[KnownHos
         for machine in configured(settings)
     ]
     if records is not None:
-        others = (_of_record(records, record, settings.config) for record in noted.values())
-        found += [host for host in others if host is not None]
+        found += _in_use(records, noted.values(), settings.config)
     return found
 
 
@@ -56,20 +55,34 @@ def configured(settings: Settings) -> Sequence[Machine]:
     return supply_of(settings, "").machines(0)
 
 
-def _of_record(records: Records, record: HostRecord, current: Mapping[str, Any]) -> Optional[KnownHost]:
-    if record.ended_at is not None:
-        return None
+def _in_use(records: Records, noted: Iterable[HostRecord], current: Mapping[str, Any]) -> Iterator[KnownHost]:
+    """Hosts that executors have; those of one share a supply, for they may share more than that."""
+    supplies: dict[str, Optional[tuple[Settings, Supply]]] = {}
+    for record in noted:
+        if record.ended_at is not None:
+            continue
+        executor_id = record.executor_id
+        if executor_id not in supplies:
+            supplies[executor_id] = _supply(records, record, current)
+        found = supplies[executor_id]
+        if found is None:
+            continue
+        settings, supply = found
+        for machine in supply.named([record.host]):
+            yield KnownHost(
+                name=record.host, backend=record.backend, machine=machine, settings=settings, record=record
+            )
+
+
+def _supply(
+    records: Records, record: HostRecord, current: Mapping[str, Any]
+) -> Optional[tuple[Settings, Supply]]:
     try:
         settings = settings_of(records, record.executor_id, current)
     except ConfigError as exc:
         logger.warning("host %s is in use, and its configuration is not right any more: %s", record.host, exc)
         return None
-    machine = machine_named(settings, record.host, record.executor_id) if settings else None
-    if settings is None or machine is None:
-        return None
-    return KnownHost(
-        name=record.host, backend=record.backend, machine=machine, settings=settings, record=record
-    )
+    return None if settings is None else (settings, supply_of(settings, record.executor_id))
 
 
 def settings_of(

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lithops.backends.leftovers import Leftover
 from lithops.cli import output
+from lithops.cli.ending import rounds_of
 from lithops.state.records import FailureRecord, ProgressRecord, Records
 from lithops_agent import protocol
 from tests.unit.cli.conftest import Lithops
@@ -231,6 +233,18 @@ def test_what_can_not_be_removed_is_told(lithops: Lithops, cluster: Cluster) -> 
     done = lithops("clean", "-y")
     assert done.exit_code == 1
     assert "not removed: host a: its agent did not end in time" in done.stderr
+
+
+def test_what_is_in_the_way_of_other_things_goes_before_them() -> None:
+    def made(kind: str, name: str) -> Leftover:
+        return Leftover(kind, name, "", "", lambda: None)
+
+    leftovers = [
+        made("agent", "a"), made("files", "b"), made("agent", "c"), made("instance", "i"),
+        made("instance", "j"), made("subnet", "s"), made("VPC", "v"), made("cache", "k"),
+    ]  # fmt: skip
+    rounds = [[each.name for each in together] for together in rounds_of(leftovers)]
+    assert rounds == [["a", "b", "c"], ["i", "j"], ["s"], ["v"], ["k"]]
 
 
 # ---- bad input ------------------------------------------------------------------------------------------
