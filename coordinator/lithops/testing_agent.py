@@ -54,6 +54,8 @@ class FakeAgent:
         """What calls have printed, by the sequence number of their results."""
         self.speaking: dict[tuple[str, int], bytes] = {}
         """What calls that run have printed so far."""
+        self.hard_in: Optional[float] = None
+        """What somebody who holds the host is told of the hard time-out."""
         self.changed = threading.Condition()
         self._results: list[tuple[ResultRecord, bytes]] = []
         self._seq = 0
@@ -216,6 +218,21 @@ class FakeAgent:
         cursor = max((seq for seq, _ in ended), default=asked["after"])
         return protocol.printed_frame({"cursor": cursor, "running": running, "left": left}, parts)
 
+    def hold(self, asked: dict[str, Any]) -> dict[str, Any]:
+        return {"hard_in": self.hard_in}
+
+    def contents(self, asked: Any) -> dict[str, Any]:
+        return {"home": "/home", "jobs": [{"job": job} for job in self.specs]}
+
+    def enter(self, asked: dict[str, Any]) -> dict[str, Any]:
+        spec = self.specs[asked["job"]]
+        return {
+            "enter": f"/enter/{spec.job}",
+            "container": None,
+            "function": spec.function,
+            "blobs": "/blobs",
+        }
+
     def _load(self, jobs: list[str]) -> tuple[dict[str, int], list[list[Any]]]:
         running = [[job, number] for job, number in self.begun if job in jobs]
         counts = {job: sum(1 for j, _ in self.calls if j == job) for job in jobs}
@@ -359,6 +376,9 @@ class _Handler(BaseHTTPRequestHandler):
             protocol.RESULTS.path: agent.results,
             protocol.BODY.path: agent.body,
             protocol.PRINTED.path: agent.printed,
+            protocol.HOLD.path: agent.hold,
+            protocol.CONTENTS.path: agent.contents,
+            protocol.ENTER.path: agent.enter,
             protocol.JOB.path: agent.holdings,
             protocol.CANCEL.path: agent.cancel,
             protocol.REVOKE.path: agent.revoke,
