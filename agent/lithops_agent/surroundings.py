@@ -20,6 +20,7 @@ if [ $# -gt 0 ]; then exec "$@"; fi
 case "${{SHELL##*/}}" in
     bash | sh | "") if command -v bash > /dev/null; then exec bash --rcfile {rc} -i; fi ;;
 esac
+export PS1="({job}) $ "
 exec "${{SHELL:-/bin/sh}}" -i
 """
 _RC = """\
