@@ -149,7 +149,7 @@ def test_failures_of_a_script_that_was_killed_are_found_on_the_hosts(user: User)
 
 
 def test_looking_at_a_job_ends_with_ctrl_c_and_the_job_does_not(user: User) -> None:
-    script, job = user.start(200, 0.1)
+    script, job = user.start(200, 0.25)
     with user.terminal("job", "attach", job) as terminal:
         terminal.expect(r"\d+/200 .* hosts")
         terminal.send("\x03")
