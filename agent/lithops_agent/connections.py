@@ -13,6 +13,8 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
+from lithops_agent.worker import die_with
+
 _NEAR = 0.05
 """Seconds that a thread waits for the next request of a connection before it gives the connection back."""
 _SHARE = 4
@@ -23,7 +25,12 @@ class ConnectionWorker(ThreadWorker):  # type: ignore[misc]
     """gunicorn's threaded worker, whose threads serve a connection while requests follow closely."""
 
     def init_process(self) -> None:
-        """Run the worker; it returns when it ends."""
+        """Run the worker; it returns when it ends.
+
+        It ends at once when the process above it does. Its successor runs the calls again that it had, and
+        they would run at the same time.
+        """
+        die_with(self.ppid)
         self._may_wait = threading.Semaphore(max(self.cfg.threads // _SHARE, 1))
         super().init_process()
 

@@ -193,8 +193,8 @@ def _kill_group(pid: int) -> None:
         pass  # The group is gone, or is another user's after the number was used again.
 
 
-def _die_with(parent: int) -> None:
-    """Ask the kernel to kill this process when the one that made it ends, or end if it has."""
+def die_with(parent: int) -> None:
+    """Ask the kernel to kill this process when the thread that made it ends, or end if it has."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(0)
@@ -205,7 +205,7 @@ def _die_with(parent: int) -> None:
 
 def _become_worker(orders: socket.socket, zygote: int) -> NoReturn:
     os.setsid()
-    _die_with(zygote)
+    die_with(zygote)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -69,7 +69,10 @@ def by_killing_all_of_it(host: Host, user: str) -> None:
 
 
 def by_killing_the_parent(host: Host, user: str) -> None:
-    host.run(f"kill -9 {agent_state(host, user)['pid']}")
+    """What answers requests ends with it, and with that the workers."""
+    parent = agent_state(host, user)["pid"]
+    child = host.run(f"pgrep -P {parent}").stdout.split()[0]
+    host.run(f"kill -9 {parent}; sleep 0.1; ! kill -0 {child}")
 
 
 def by_killing_the_child(host: Host, user: str) -> None:

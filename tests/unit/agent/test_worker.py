@@ -28,10 +28,10 @@ def pause() -> NoReturn:
 
 def test_a_worker_whose_zygote_has_ended_already_ends() -> None:
     """The kernel tells only of a parent that ends after it was asked to."""
-    pid = fork(lambda: worker._die_with(os.getpid() + 1))
+    pid = fork(lambda: worker.die_with(os.getpid() + 1))
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     parent = os.getpid()
-    pid = fork(lambda: worker._die_with(parent))
+    pid = fork(lambda: worker.die_with(parent))
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 99
 
 
