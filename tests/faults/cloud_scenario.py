@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -28,6 +28,7 @@ from lithops.backends.machine import Link
 from lithops.config.settings import Settings, resolve
 from lithops.errors import HostError, HostUnreachable
 from lithops.ssh.deadline import Deadline
+from lithops.ssh.http import SocketLike
 from tests.cloud import Cloud, Delays
 
 ANSWER_TIMEOUT = 0.2
@@ -64,10 +65,13 @@ def without_ssh(patch: pytest.MonkeyPatch, answer_timeout: float = ANSWER_TIMEOU
             raise HostUnreachable("no machine has the public address yet", host=name, phase="connect")
         return Connection()
 
+    def nobody(timeout: float) -> SocketLike:
+        raise ConnectionRefusedError("there is no agent")
+
     def start(agents: Agents, name: str, connection: Connection, *args: Any, **options: Any) -> Link:
         return Link(
             host=name, agent_id=f"agent-{name}", token="", runtime="python3",
-            opener=cast(Any, None), close=connection.close,
+            opener=nobody, close=connection.close,
         )  # fmt: skip
 
     patch.setattr(Reach, "connect", connect)

@@ -53,10 +53,11 @@ def users_network(cloud: Any) -> dict[str, str]:
     }
 
 
-def test_the_first_machine_has_the_address_and_leads_to_the_others(ground: Ground) -> None:
+def test_one_machine_has_the_address_and_leads_to_the_others(ground: Ground) -> None:
     machines, ssh = ground.machines(3)
     assert all(isinstance(link, Link) for link in open_all(machines))
-    assert set(ssh.heads.values()) == {machines[0].name}
+    (head,) = set(ssh.heads.values())
+    assert head in {machine.name for machine in machines}
     assert len(ground.cloud.resources()["floating_ips"]) == 1
     for machine in machines:
         machine.dismantle(ignore)
