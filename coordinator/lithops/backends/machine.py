@@ -105,6 +105,9 @@ class Supply(Protocol):
     def named(self, names: Iterable[str]) -> Sequence[Machine]:
         """The machines of these names, which an earlier process used; those that can't exist are left out."""
 
+    def leave(self) -> None:
+        """This program needs the machines no longer, and is about to close its links to them."""
+
     def end(self) -> None:
         """All machines were dismantled: remove what they shared.
 
@@ -127,6 +130,9 @@ class FixedSupply:
         """Those of these names."""
         wanted = set(names)
         return [machine for machine in self._machines if machine.name in wanted]
+
+    def leave(self) -> None:
+        """None of them is kept for another."""
 
     def end(self) -> None:
         """They share nothing."""

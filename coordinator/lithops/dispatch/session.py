@@ -206,6 +206,7 @@ class RemoteSession:
             self._release(self._retention.end())
             self.changed.notify_all()
         self._deliver()
+        self._supply.leave()
         with self.lock:
             self.closed = True
             self.changed.notify_all()

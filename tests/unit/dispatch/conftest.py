@@ -34,12 +34,16 @@ def echo(job: str, number: int, data: bytes) -> tuple[int, bytes]:
 
 
 class GrowingSupply(FixedSupply):
-    """Gives one machine for each call; notes whether all was ended."""
+    """Gives one machine for each call; notes whether it was left, and whether all was ended."""
 
+    left = False
     ended = False
 
     def machines(self, calls: int) -> Sequence[Machine]:
         return self._machines[:calls]
+
+    def leave(self) -> None:
+        self.left = True
 
     def end(self) -> None:
         self.ended = True

@@ -47,6 +47,16 @@ def test_no_more_machines_than_workers(bench: Bench) -> None:
     assert [session.most_on(name) for name in "ab"] == [1, 1]
 
 
+def test_machines_that_stay_are_left(bench: Bench) -> None:
+    session = bench.open(bench.agent(echo), grows=True)
+    bench.values(bench.submit(1))
+    assert isinstance(bench.supply, GrowingSupply)
+    assert not bench.supply.left
+    session.close()
+    assert bench.supply.left
+    assert not bench.supply.ended
+
+
 def test_what_machines_shared_goes_after_them(bench: Bench) -> None:
     session = bench.open(bench.agent(echo), grows=True)
     bench.values(bench.submit(1))

@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 LASTS = 60.0
 """Seconds that the head is held for: so long after the death of this process it may count as idle."""
 _AGAIN = 20.0
+_FAREWELL = 2.0
+"""Seconds that the head may take to hear that it is needed no longer."""
 
 
 class Connection(Protocol):
@@ -29,18 +31,18 @@ class Connection(Protocol):
 class Lead:
     """Tells the agent of the head again and again that it is needed, while it is. Thread-safe.
 
-    Without this program, the head ends when it has no work, and with it the way to the others; the next
-    program gives the public address to another one.
+    When this program is done, or dead, the head ends as soon as it has no work, and with it the way to the
+    others; the next program gives the public address to another one.
     """
 
     def __init__(self, say: Callable[[Link, str, float], None] | None = None, again: float = _AGAIN) -> None:
         self._say = say or _hold
         self._again = again
-        self._name = uuid.uuid4().hex
         self._lock = threading.Lock()
         self._head: Link | None = None
         self._leaning: dict[str, Connection] = {}
         self._thread: threading.Thread | None = None
+        self._over = threading.Event()
 
     def leads(self, link: Link) -> None:
         """This agent is that of the head now."""
@@ -53,24 +55,37 @@ class Lead:
         with self._lock:
             self._leaning[name] = connection
             if self._thread is None:
-                self._thread = threading.Thread(target=self._keep, name="lead", daemon=True)
+                self._over = threading.Event()
+                self._thread = threading.Thread(
+                    target=self._keep, args=(self._over,), name="lead", daemon=True
+                )
                 self._thread.start()
 
-    def _keep(self) -> None:
-        pause = threading.Event()
+    def release(self) -> None:
+        """The head is needed no longer; it is told now, while the connection to it is up."""
+        with self._lock:
+            thread = self._thread
+            self._leaning.clear()
+            self._over.set()
+        if thread is not None:
+            thread.join(_FAREWELL)
+
+    def _keep(self, over: threading.Event) -> None:
+        name = uuid.uuid4().hex
         while True:
             with self._lock:
                 self._leaning = {n: c for n, c in self._leaning.items() if c.is_alive}
-                if not self._leaning:
+                is_needed, head = bool(self._leaning), self._head
+                if not is_needed:
                     self._thread = None
-                    return
-                head = self._head
             if head is not None:
                 try:
-                    self._say(head, self._name, LASTS)
+                    self._say(head, name, LASTS if is_needed else 0.0)
                 except HostError as exc:
-                    logger.debug("the head can't be told that it is needed: %s", exc)
-            pause.wait(self._again)
+                    logger.debug("the head can't be told whether it is needed: %s", exc)
+            if not is_needed:
+                return
+            over.wait(self._again)
 
 
 def _hold(link: Link, name: str, seconds: float) -> None:

@@ -76,6 +76,13 @@ class VpcSupply:
                 if name.scope == self._sited().scope and name.role == names.VM and name.number is not None
             ]
 
+    def leave(self) -> None:
+        """Let the machine go that the others are reached through."""
+        with self._lock:
+            lead = self._lead if self._site is not None else None
+        if lead is not None:
+            lead.release()
+
     def end(self) -> None:
         """Remove the network. Raises HostError."""
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from typing import Any, cast
 
 from lithops.backends.ibm_vpc.lead import LASTS, Lead
@@ -41,6 +42,26 @@ def test_while_others_are_reached_through_it() -> None:
     assert ended(lead)
     lead.leans("member", FakeConnection("member", is_alive=False))
     assert ended(lead)
+
+
+def test_it_is_told_at_once_that_it_is_needed_no_longer() -> None:
+    told: list[float] = []
+    first = threading.Event()
+
+    def say(head: Link, name: str, seconds: float) -> None:
+        told.append(seconds)
+        first.set()
+
+    lead = Lead(say=say, again=_WAIT * 10)
+    lead.release()
+    lead.leads(link("head"))
+    for _ in range(2):
+        first.clear()
+        lead.leans("member", FakeConnection("member"))
+        assert first.wait(_WAIT)
+        lead.release()
+        assert ended(lead)
+    assert told == [LASTS, 0.0] * 2
 
 
 def test_a_head_that_does_not_answer_is_told_again() -> None:
