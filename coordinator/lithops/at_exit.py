@@ -1,18 +1,29 @@
 """What the program does last.
 
 At its exit, what was registered last is called first. paramiko is imported late and then registers that
-all of its connections stop; hosts are told before, over these connections, that the program ends.
+all of its connections stop; hosts are told before, over these connections, that the program ends. The
+connections to the API of a cloud end by a finalizer, and finalizers are called by weakref, which registers
+itself with the first of them: here, so that it comes before what is registered below.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
+import signal
 import threading
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 
 _callbacks: list[Callable[[], None]] = []
 _early: dict[Callable[[], None], int] = {}
+
+
+def _nothing() -> None: ...
+
+
+weakref.finalize(_nothing, _nothing).detach()
 
 
 def register(callback: Callable[[], None]) -> None:
@@ -44,3 +55,16 @@ def go_first() -> None:
     for callback in _callbacks:
         atexit.unregister(callback)
         atexit.register(callback)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt here, also where an interrupted program ends and ignores it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

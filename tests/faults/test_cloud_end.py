@@ -12,6 +12,7 @@ import pytest
 
 import lithops
 from lithops.backends import vm
+from lithops.backends.ibm_vpc import cloud_init
 from lithops.dispatch.client import ask_to_end
 from lithops_agent import cloud
 from lithops_agent.cloud import CloudIdentity
@@ -122,6 +123,19 @@ def test_an_instance_that_is_dismantled_ends_at_once(fresh_host: FreshHost) -> N
     machine.dismantle(ask_to_end)
     host.wait_off(10)
     assert sorted(asked(host)) == [RELEASED, DELETED]
+
+
+def test_a_machine_that_the_cloud_boots_again_goes_off(
+    hosted_cloud: HostedCloud, no_login: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its agent does not come back by itself, and nobody else would end it."""
+    monkeypatch.setattr(cloud_init, "_LEAST", 0)
+    config = hosted_cloud.config(standalone={"soft_dismantle_timeout": 4, "start_timeout": 10})
+    with lithops.FunctionExecutor(config=config) as fexec:
+        assert fexec.get_result(fexec.call_async(double, 1)) == 2
+        (name,) = hosted_cloud.resources()["instances"]
+        hosted_cloud.host(name).reboot()
+    eventually(lambda: hosted_cloud.instance(name).status == "stopped", "its end", 40)
 
 
 def test_machines_of_a_job_delete_themselves_when_nobody_is_there(

@@ -112,6 +112,7 @@ def _own_instance(cloud: HostedCloud, home: Path) -> tuple[dict[str, Any], str]:
             host_key=key.private,
             host_key_public=key.public,
             unclaimed_after=3600,
+            each_boot=False,
         ),
     }
     instance = client.create_instance(prototype).get_result()

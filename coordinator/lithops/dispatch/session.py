@@ -206,10 +206,10 @@ class RemoteSession:
             self._release(self._retention.end())
             self.changed.notify_all()
         self._deliver()
-        self._supply.leave()
         with self.lock:
             self.closed = True
             self.changed.notify_all()
+        self._supply.leave()
         for runner in self._runners.values():
             runner.close()
         self._ledger.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from lithops.backends.ibm_vpc.agents import Agents
 from lithops.backends.ibm_vpc.api import ADDRESS, INSTANCE, VpcApi
 from lithops.backends.ibm_vpc.fleet import RUNNING, Action, next_action
 from lithops.backends.ibm_vpc.removal import REMOVAL_TIMEOUT, switch_off
+from lithops.backends.ibm_vpc.turn import Turn
 from lithops.backends.machine import Link
 from lithops.config.settings import IbmVpcSettings, Settings
 from lithops.errors import (
@@ -29,6 +30,8 @@ from lithops.ssh.target import SshTarget, resolve_target
 if TYPE_CHECKING:
     from lithops.shell.access import SshAccess
 
+logger = logging.getLogger(__name__)
+
 _TRY = 15.0
 _PAUSE = 0.5
 _LOOK_TIMEOUT = 60.0
@@ -45,18 +48,26 @@ class ConsumedMachine:
         self._section = settings.backend
         self._api = api
         self._agents = agents
-        self._busy = threading.Lock()
-        self._ended = threading.Event()
+        self._turn = Turn(self.name)
+        self._started = False
+        """Whether it was off, and no agent that could end it has run since it was started."""
 
     def open(self) -> Link:
-        """Start the instance if it is stopped, and make sure that the agent runs. Raises HostError."""
+        """Start the instance if it is stopped, and make sure that the agent runs.
+
+        Raises:
+            HostError: it can't be used; if it was started for this, it is off again.
+        """
         deadline = Deadline.after(self._settings.standalone.start_timeout)
-        with self._busy:
+        with self._turn:
             try:
                 connection = self._connected(deadline)
-            except CloudError as exc:
-                raise exc.on(self.name) from exc
-        return self._agents.start(self.name, connection, deadline, instance_id=self.name)
+                link = self._agents.start(self.name, connection, deadline, instance_id=self.name)
+            except HostError as exc:
+                self._give_up(exc)
+                raise (exc.on(self.name) if isinstance(exc, CloudError) else exc) from exc
+            self._started = False
+            return link
 
     def find(self) -> Link | None:
         """Connect to the agent that runs there; None when there is none, or the instance is off."""
@@ -80,8 +91,7 @@ class ConsumedMachine:
 
     def dismantle(self, ask: Callable[[Link, str], None]) -> None:
         """End the agent and stop the instance, and wait until it is off. Raises HostError."""
-        self._ended.set()
-        with self._busy:
+        with self._turn.instead():
             try:
                 instance = self._look()
                 if instance["status"] == RUNNING:
@@ -89,8 +99,11 @@ class ConsumedMachine:
                 switch_off(self._api, self.name, Deadline.after(REMOVAL_TIMEOUT))
             except CloudError as exc:
                 raise exc.on(self.name) from exc
-            finally:
-                self._ended.clear()
+            self._started = False
+
+    def stop_coming_up(self) -> Turn | None:
+        """See `ComingUp`."""
+        return self._turn if self._turn.stop() else None
 
     def target(self) -> SshTarget:
         """Whom to connect to, and as whom. Raises HostError."""
@@ -107,13 +120,13 @@ class ConsumedMachine:
     def _connected(self, deadline: Deadline) -> SshConnection:
         trouble = "it does not run yet"
         while True:
-            if self._ended.is_set():
-                raise HostError("dismantled while it came up", host=self.name, phase="create")
+            self._turn.check()
             instance = self._look()
             action = next_action(instance["status"])
             if action is Action.REPLACE:
                 raise CloudError("the instance has failed, and is not this program's to make again")
             if action is Action.START:
+                self._started = True
                 self._api.act(self.name, "start")
             elif action is Action.CONNECT:
                 target = self._target(instance)
@@ -130,7 +143,19 @@ class ConsumedMachine:
                     host=self.name,
                     phase="connect",
                 )
-            self._ended.wait(deadline.remaining(_PAUSE))
+            self._turn.wait(deadline.remaining(_PAUSE))
+
+    def _give_up(self, why: HostError) -> None:
+        """Have the instance off again; when that fails it is told with the error."""
+        if not self._started:
+            return
+        try:
+            switch_off(self._api, self.name, Deadline.after(REMOVAL_TIMEOUT))
+            self._started = False
+        except CloudError as exc:
+            why.args = (f"{why.args[0]}; moreover, it was started and is not off: {exc.args[0]}",)
+            if self._turn.is_unwanted:
+                logger.warning("%s", why)  # Nobody waits for the error.
 
     def _look(self) -> dict[str, Any]:
         instance = self._api.look(INSTANCE, self.name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from lithops.backends.ibm_vpc.lead import Lead
 from lithops.backends.ibm_vpc.reach import Reach
 from lithops.backends.ibm_vpc.removal import REMOVAL_TIMEOUT, remove, switch_off
 from lithops.backends.ibm_vpc.site import Network, Site
+from lithops.backends.ibm_vpc.turn import Turn
 from lithops.backends.machine import Link
 from lithops.config.settings import IbmVpcSettings, Settings
 from lithops.errors import (
@@ -66,8 +66,7 @@ class VpcMachine:
         self._agents = agents
         self._lead = lead
         self._identity = identity
-        self._busy = threading.Lock()
-        self._ended = threading.Event()
+        self._turn = Turn(self.name)
 
     # -- what a session asks for --
 
@@ -78,7 +77,7 @@ class VpcMachine:
             HostError: it can't be had, and nothing of it is left; or it was ready and can't be reached.
         """
         deadline = Deadline.after(self._settings.standalone.start_timeout)
-        with self._busy:
+        with self._turn:
             try:
                 network = self._site.join(self.name)
             except CloudError as exc:
@@ -113,8 +112,7 @@ class VpcMachine:
 
     def dismantle(self, ask: Callable[[Link, str], None]) -> None:
         """Delete or stop the machine, and wait until that is done. Raises HostError."""
-        self._ended.set()  # Whoever waits for it to come up does so no longer.
-        with self._busy:
+        with self._turn.instead():
             try:
                 if self._section.delete_on_dismantle:
                     self._remove()
@@ -123,8 +121,10 @@ class VpcMachine:
                 self._site.leave(self.name)
             except CloudError as exc:
                 raise exc.on(self.name) from exc
-            finally:
-                self._ended.clear()
+
+    def stop_coming_up(self) -> Turn | None:
+        """See `ComingUp`; one that was up before stays."""
+        return self._turn if not self._site.notebook.was_ready(self.name) and self._turn.stop() else None
 
     def _running(self) -> Mapping[str, Any]:
         instance = self._site.api.find(INSTANCE, self.name)
@@ -142,7 +142,7 @@ class VpcMachine:
                 connection = self._connected(network, share)
                 return self._with_agent(connection, deadline)
             except InstanceFailed as exc:
-                if attempt == _ATTEMPTS or self._ended.is_set():
+                if attempt == _ATTEMPTS or self._turn.is_unwanted:
                     raise
                 logger.warning("%s; it is made again", exc.on(self.name))
                 self._remove()
@@ -155,8 +155,7 @@ class VpcMachine:
         if known:
             deadline = Deadline.after(deadline.remaining(_REOPEN))
         while True:
-            if self._ended.is_set():
-                raise HostError("dismantled while it came up", host=self.name, phase="create")
+            self._turn.check()
             instance = self._site.members().get(self.name)
             action = next_action(instance["status"] if instance else None)
             if action is Action.CREATE:
@@ -179,7 +178,7 @@ class VpcMachine:
             if deadline.expired:
                 raise self._not_up(instance, trouble, known=known)
             if action not in (Action.CREATE, Action.START):
-                self._ended.wait(deadline.remaining(_PAUSE))
+                self._turn.wait(deadline.remaining(_PAUSE))
 
     def _not_up(self, instance: Mapping[str, Any] | None, trouble: str, *, known: bool) -> HostError:
         status = instance["status"] if instance else "not there"
@@ -246,6 +245,7 @@ class VpcMachine:
             host_key=key.private,
             host_key_public=key.public,
             unclaimed_after=standalone.start_timeout + standalone.soft_dismantle_timeout,
+            each_boot=standalone.soft is not None,
         )
 
     def _with_agent(self, connection: SshConnection, deadline: Deadline) -> Link:
@@ -274,6 +274,8 @@ class VpcMachine:
             self._site.leave(self.name)
         except HostError as exc:
             why.args = (f"{why.args[0]}; moreover, {exc.args[0]}",)
+            if self._turn.is_unwanted:
+                logger.warning("host %s: %s", self.name, exc.args[0])  # Nobody waits for the error.
 
     def _remove(self) -> None:
         """Delete the instance, and wait until it is gone."""

@@ -20,6 +20,7 @@ from lithops.backends.ibm_vpc.machine import VpcMachine
 from lithops.backends.ibm_vpc.notebook import Notebook
 from lithops.backends.ibm_vpc.reach import Reach
 from lithops.backends.ibm_vpc.site import Site
+from lithops.backends.ibm_vpc.turn import give_back
 from lithops.backends.machine import FixedSupply, Machine, Supply
 from lithops.config.ibm import CONSUME
 from lithops.config.settings import IbmVpcSettings, Settings
@@ -77,11 +78,13 @@ class VpcSupply:
             ]
 
     def leave(self) -> None:
-        """Let the machine go that the others are reached through."""
+        """Delete machines that are not up yet, and let the one go that others are reached through."""
         with self._lock:
+            machines = list(self._machines.values())
             lead = self._lead if self._site is not None else None
         if lead is not None:
             lead.release()
+        give_back(machines)
 
     def end(self) -> None:
         """Remove the network. Raises HostError."""
@@ -121,6 +124,18 @@ class VpcSupply:
         return self._site
 
 
+class ConsumedSupply(FixedSupply):
+    """The one instance that the user names."""
+
+    def __init__(self, machine: ConsumedMachine) -> None:
+        super().__init__([machine])
+        self._machine = machine
+
+    def leave(self) -> None:
+        """Stop it, when it was started and is not up yet."""
+        give_back([self._machine])
+
+
 def kind_of(section: IbmVpcSettings) -> str:
     """What machines are like: the same for all executors that could share theirs."""
     text = json.dumps([getattr(section, key) for key in _OF_A_KIND])
@@ -137,7 +152,7 @@ def supply_for(settings: Settings, executor_id: str) -> Supply:
     assert isinstance(settings.backend, IbmVpcSettings)
     if settings.standalone.exec_mode == CONSUME:
         api, agents = VpcApi(settings.backend), Agents(settings)
-        return FixedSupply([ConsumedMachine(settings, api, agents)])
+        return ConsumedSupply(ConsumedMachine(settings, api, agents))
     return VpcSupply(settings, executor_id)
 
 

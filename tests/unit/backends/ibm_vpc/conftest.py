@@ -93,10 +93,10 @@ class Ground:
     executor_id: str = "0123456789ab-0"
 
     def settings(self, **section: Any) -> Settings:
-        """What a user has configured; ``start_timeout`` is for `standalone`."""
-        timeout = section.pop("start_timeout", 20)
+        """What a user has configured; ``start_timeout`` and ``exec_mode`` are for `standalone`."""
+        timeout, mode = section.pop("start_timeout", 20), section.pop("exec_mode", "create")
         section = {"ssh_source": "192.0.2.1/32", "worker_processes": 1, **section}
-        return resolve(self.cloud.config(ibm_vpc=section, standalone={"start_timeout": timeout}))
+        return resolve(self.cloud.config(mode, ibm_vpc=section, standalone={"start_timeout": timeout}))
 
     def site(self, **section: Any) -> Site:
         """The site of an executor."""

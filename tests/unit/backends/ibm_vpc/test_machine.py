@@ -205,7 +205,7 @@ def test_dismantling_ends_the_wait_for_a_boot(ground: Ground) -> None:
     machine.dismantle(ignore)
     thread.join(10)
     assert not thread.is_alive()
-    assert "dismantled while it came up" in str(came[0])
+    assert "not wanted any more while it came up" in str(came[0])
     assert ground.cloud.resources() == {}
 
 

@@ -119,6 +119,7 @@ def test_the_first_boot_brings_the_login_and_the_host_key(tmp_path: Path, userna
         host_key=key.private,
         host_key_public=key.public,
         unclaimed_after=900,
+        each_boot=True,
     )
     assert text.startswith("#cloud-config\n")
     assert len(text.encode()) < MOST_BYTES
@@ -127,7 +128,10 @@ def test_the_first_boot_brings_the_login_and_the_host_key(tmp_path: Path, userna
     assert document["users"][0]["ssh_authorized_keys"] == ["ssh-ed25519 AAAA me"]
     assert document["disable_root"] == (username != "root")
     assert document["ssh_keys"] == {"ed25519_private": key.private, "ed25519_public": key.public}
-    assert "--on-active=900" in document["runcmd"][0]
+    service, timer = (file["content"] for file in document["write_files"])
+    assert f" ~{username}/.lithops/agent/agent.json || systemctl poweroff" in service
+    assert "OnActiveSec=900\n" in timer
+    assert document["runcmd"] == [["systemctl", "enable", "--now", "lithops-unclaimed.timer"]]
 
 
 def test_keys_are_made_once_and_nobody_else_reads_them(tmp_path: Path) -> None:
