@@ -1,4 +1,4 @@
-"""Runs calls on machines of IBM VPC until it is interrupted: ``python -m tests.faults.cloud_job CONFIG COUNT``.
+"""Runs calls on machines of IBM VPC: ``python -m tests.faults.cloud_job CONFIG COUNT``. It is interrupted.
 
 As in `tests.faults.cloud_scenario`, no host is behind them.
 """

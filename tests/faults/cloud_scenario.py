@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from lithops.backends import ibm_vpc
+from lithops.backends.ibm_vpc import consumed, removal, supplies
 from lithops.backends.ibm_vpc import machine as machine_module
-from lithops.backends.ibm_vpc import removal, supplies
 from lithops.backends.ibm_vpc import site as site_module
 from lithops.backends.ibm_vpc.agents import Agents
 from lithops.backends.ibm_vpc.api import VpcApi
@@ -27,6 +27,7 @@ from lithops.backends.ibm_vpc.site import Site
 from lithops.backends.machine import Link
 from lithops.config.settings import Settings, resolve
 from lithops.errors import HostError, HostUnreachable
+from lithops.ssh.connection import SshConnection
 from lithops.ssh.deadline import Deadline
 from lithops.ssh.http import SocketLike
 from tests.cloud import Cloud, Delays
@@ -50,7 +51,7 @@ class Connection:
 def hasten(patch: pytest.MonkeyPatch, removal_timeout: float) -> None:
     """Let what is true now be looked at each time, and what is not gone by then be told."""
     patch.setattr(site_module, "_FRESH", 0.0)
-    for module in (machine_module, site_module):
+    for module in (machine_module, site_module, consumed):
         patch.setattr(module, "REMOVAL_TIMEOUT", removal_timeout)
 
 
@@ -74,7 +75,16 @@ def without_ssh(patch: pytest.MonkeyPatch, answer_timeout: float = ANSWER_TIMEOU
             opener=nobody, close=connection.close,
         )  # fmt: skip
 
+    def connect_to_users(target: object, deadline: Deadline) -> Connection:
+        return Connection()
+
+    def end(agents: Agents, *args: Any) -> None:
+        """It says that it ends; its machine is switched off all the same."""
+
     patch.setattr(Reach, "connect", connect)
+    patch.setattr(Agents, "end", end)
+    patch.setattr(SshConnection, "connect", connect_to_users)
+    patch.setattr(consumed, "_PAUSE", _LONGEST_PAUSE)
     patch.setattr(Agents, "start", start)
     patch.setattr(machine_module, "_PAUSE", _LONGEST_PAUSE)
     patch.setattr(removal, "_PAUSES", (_LONGEST_PAUSE,))
@@ -93,10 +103,10 @@ class Course:
     after_clean: dict[str, list[str]]
 
 
-def settings_on(cloud: Cloud, standalone: dict[str, Any] | None = None, **section: Any) -> Settings:
+def settings_on(cloud: Cloud, mode: str = "create", start_timeout: float = 20, **section: Any) -> Settings:
     """What a user has configured."""
     section = {"ssh_source": "192.0.2.1/32", "worker_processes": 1, **section}
-    return resolve(cloud.config(ibm_vpc=section, standalone={"start_timeout": 20, **(standalone or {})}))
+    return resolve(cloud.config(mode, ibm_vpc=section, standalone={"start_timeout": start_timeout}))
 
 
 def error_of(act: Callable[[], object]) -> str:
@@ -108,20 +118,31 @@ def error_of(act: Callable[[], object]) -> str:
     return ""
 
 
-def run(cloud: Cloud, home: Path) -> Course:
-    """Create a machine and dismantle it; then let nothing go wrong any more, and clean."""
+def run(cloud: Cloud, home: Path, settings: Settings, executors: int = 1) -> Course:
+    """Have a machine, each executor by itself, and dismantle it; then let nothing go wrong, and clean.
+
+    What is there before is the user's, and does not count.
+    """
+    users = cloud.resources()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(home))
-        settings = settings_on(cloud)
-        supply = ibm_vpc.supply(settings, "run-0")
-        (machine,) = supply.machines(1)
-        opened = error_of(machine.open)
+        opened = ""
+        for number in range(executors):
+            supply = ibm_vpc.supply(settings, f"run-{number}")
+            (machine,) = supply.machines(1)
+            opened = opened or error_of(machine.open)
         ended = error_of(lambda: machine.dismantle(lambda link, how: None)) or error_of(supply.end)
-        left = cloud.resources()
+        left = _beside(cloud.resources(), users)
         cloud.faults.clear()
         if left:
             clean(settings)
-    return Course(opened=opened, ended=ended, left=left, after_clean=cloud.resources())
+    return Course(opened=opened, ended=ended, left=left, after_clean=_beside(cloud.resources(), users))
+
+
+def _beside(there: Mapping[str, list[str]], users: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """What is there and not the user's; and what was, and is not there any more."""
+    changed = {kind: sorted({*there.get(kind, ())} ^ {*users.get(kind, ())}) for kind in {*there, *users}}
+    return {kind: names for kind, names in changed.items() if names}
 
 
 def clean(settings: Settings) -> None:

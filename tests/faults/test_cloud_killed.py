@@ -1,4 +1,4 @@
-"""A program that creates machines of IBM VPC is killed after each thing that it has created, or interrupted."""
+"""A program that creates machines of IBM VPC is interrupted, or killed after each thing that it has made."""
 
 from __future__ import annotations
 

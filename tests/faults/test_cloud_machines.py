@@ -64,7 +64,7 @@ def test_an_instance_that_fails_is_made_again(quick_cloud: Cloud) -> None:
 @pytest.mark.parametrize("fate", ["failed", "stuck"])
 def test_instances_that_never_come_up_are_told_and_leave_nothing(quick_cloud: Cloud, fate: str) -> None:
     quick_cloud.next_instances(*[fate] * 10)
-    supply = ibm_vpc.supply(settings_on(quick_cloud, standalone={"start_timeout": 1}), "run-0")
+    supply = ibm_vpc.supply(settings_on(quick_cloud, start_timeout=1), "run-0")
     (machine,) = supply.machines(1)
     began = time.monotonic()
     assert error_of(machine.open) == "InstanceFailed"

@@ -45,7 +45,7 @@ def user_data(
 
 
 def _unclaimed(username: str, seconds: int) -> list[dict[str, str]]:
-    """The units: what an agent of this boot says of itself is in its file; the guard beside it does the rest."""
+    """The units: what an agent of this boot says of itself is in its file; its guard does the rest."""
     boot, agent = "/proc/sys/kernel/random/boot_id", f"~{username}/.lithops/agent/agent.json"
     service = f"""[Unit]
 Description=Switch this machine off when nobody uses it

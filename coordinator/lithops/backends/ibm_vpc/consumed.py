@@ -10,7 +10,7 @@ from lithops.backends.ending import END_TIMEOUT
 from lithops.backends.ibm_vpc.agents import Agents
 from lithops.backends.ibm_vpc.api import ADDRESS, INSTANCE, VpcApi
 from lithops.backends.ibm_vpc.fleet import RUNNING, Action, next_action
-from lithops.backends.ibm_vpc.removal import REMOVAL_TIMEOUT, switch_off
+from lithops.backends.ibm_vpc.removal import REMOVAL_TIMEOUT, switch_off, switch_on
 from lithops.backends.ibm_vpc.turn import Turn
 from lithops.backends.machine import Link
 from lithops.config.settings import IbmVpcSettings, Settings
@@ -127,7 +127,7 @@ class ConsumedMachine:
                 raise CloudError("the instance has failed, and is not this program's to make again")
             if action is Action.START:
                 self._started = True
-                self._api.act(self.name, "start")
+                switch_on(self._api, self.name)
             elif action is Action.CONNECT:
                 target = self._target(instance)
                 try:

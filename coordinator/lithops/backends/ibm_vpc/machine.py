@@ -14,7 +14,7 @@ from lithops.backends.ibm_vpc.fleet import RUNNING, Action, next_action
 from lithops.backends.ibm_vpc.identity import Identity, public_key, public_key_of_file
 from lithops.backends.ibm_vpc.lead import Lead
 from lithops.backends.ibm_vpc.reach import Reach
-from lithops.backends.ibm_vpc.removal import REMOVAL_TIMEOUT, remove, switch_off
+from lithops.backends.ibm_vpc.removal import REMOVAL_TIMEOUT, remove, switch_off, switch_on
 from lithops.backends.ibm_vpc.site import Network, Site
 from lithops.backends.ibm_vpc.turn import Turn
 from lithops.backends.machine import Link
@@ -166,7 +166,7 @@ class VpcMachine:
             elif action is Action.REPLACE:
                 raise _failed(instance or {}, self.name)
             elif action is Action.START and instance is not None:
-                self._site.api.act(instance["id"], "start")
+                switch_on(self._site.api, instance["id"])
                 self._site.stale()
             elif action is Action.CONNECT and instance is not None:
                 try:

@@ -1,4 +1,4 @@
-"""Remove things of the cloud, or switch machines off, and see that it is so."""
+"""Remove things of the cloud, or switch machines off, and see that it is so; and switch them on."""
 
 from __future__ import annotations
 
@@ -46,6 +46,20 @@ def remove(
             ) from trouble
         pause(min(_pause(attempt), deadline.remaining()))
         attempt += 1
+
+
+def switch_on(api: VpcApi, id: str) -> None:
+    """Ask for the start of an instance; whether it starts is to be looked at.
+
+    Raises:
+        CloudError: it can't be started.
+    """
+    try:
+        api.act(id, "start")
+    except CloudError as exc:
+        # Something is being done with it: it may be starting, by a request whose answer was lost.
+        if exc.status != _IN_THE_WAY:
+            raise
 
 
 def switch_off(api: VpcApi, id: str, deadline: Deadline, pause: Callable[[float], None] = time.sleep) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -145,7 +144,7 @@ def test_what_can_not_be_deleted_is_told(ground: Ground, caplog: pytest.LogCaptu
 
 
 @pytest.fixture
-def instance(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+def instance(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """An instance that is off; nobody answers when it is on."""
 
     def connect(*args: Any, **options: Any) -> SshConnection:
@@ -153,7 +152,7 @@ def instance(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[s
 
     monkeypatch.setattr(consumed, "_PAUSE", 0.002)
     monkeypatch.setattr(consumed, "REMOVAL_TIMEOUT", 5.0)
-    monkeypatch.setattr(consumed.SshConnection, "connect", connect)
+    monkeypatch.setattr(SshConnection, "connect", connect)
     (machine,), _ = ground.machines(1, delete_on_dismantle=False)
     machine.open()
     machine.dismantle(lambda link, how: None)
@@ -161,7 +160,7 @@ def instance(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[s
         ground.cloud.client().list_instances(name=machine.name).get_result()["instances"][0]
     )
     assert found["status"] == "stopped"
-    yield found
+    return found
 
 
 def of_users(ground: Ground, instance: dict[str, Any], start_timeout: float) -> ConsumedMachine:
@@ -174,7 +173,7 @@ def of_users(ground: Ground, instance: dict[str, Any], start_timeout: float) -> 
 
 
 def test_an_instance_that_can_not_be_used_is_off_again(ground: Ground, instance: dict[str, Any]) -> None:
-    with pytest.raises(HostError, match="can't be reached in time.*nobody answers"):
+    with pytest.raises(HostError, match=r"can't be reached in time.*nobody answers"):
         of_users(ground, instance, 0.3).open()
     assert ground.cloud.instance(instance["name"]).status == "stopped"
 
@@ -198,7 +197,7 @@ def test_an_instance_that_was_on_stays(
     def connect(*args: Any, **options: Any) -> SshConnection:
         raise AuthenticationError("wrong key", host="mine", phase="connect")
 
-    monkeypatch.setattr(consumed.SshConnection, "connect", connect)
+    monkeypatch.setattr(SshConnection, "connect", connect)
     with pytest.raises(AuthenticationError):
         of_users(ground, instance, 600).open()
     assert ground.cloud.instance(instance["name"]).status == "running"
