@@ -7,7 +7,6 @@ import logging
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -127,16 +126,6 @@ def test_an_executor_tells_what_its_calls_took(fexec: FunctionExecutor) -> None:
 
 
 class TestLogs:
-    @pytest.fixture(autouse=True)
-    def plain(self) -> Iterator[None]:
-        logger = logging.getLogger("lithops")
-        before = (logger.handlers[:], logger.level, logger.propagate)
-        logger.handlers[:], logger.propagate = [], True
-        logger.setLevel(logging.NOTSET)
-        yield
-        logger.handlers[:], logger.propagate = before[0], before[2]
-        logger.setLevel(before[1])
-
     def test_as_the_configuration_says(self, tmp_path: Path) -> None:
         path = tmp_path / "log"
         config = {"lithops": {"log_level": "DEBUG", "log_format": "%(message)s!", "log_filename": str(path)}}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -32,13 +30,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def lithops(home: Path) -> Iterator[Lithops]:
+def lithops(home: Path) -> Lithops:
     """The command."""
-    logger = logging.getLogger("lithops")
-    before = (logger.level, logger.propagate, list(logger.handlers))
 
     def run(*arguments: str, input: str = "") -> Result:
         return CliRunner(mix_stderr=False).invoke(cli, arguments, input=input, prog_name="lithops")
 
-    yield run
-    logger.level, logger.propagate, logger.handlers = before
+    return run
