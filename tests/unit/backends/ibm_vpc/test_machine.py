@@ -112,7 +112,7 @@ def test_a_machine_that_does_not_come_up_is_made_again(ground: Ground) -> None:
 
 
 def test_one_without_ssh_is_told_and_gone(ground: Ground) -> None:
-    machines, ssh = ground.machines(1, start_timeout=0.3)
+    machines, ssh = ground.machines(1, start_timeout=1)
     ssh.silent.add(machines[0].name)
     with pytest.raises(InstanceFailed, match="nobody answers"):
         machines[0].open()
