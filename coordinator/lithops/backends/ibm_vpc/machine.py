@@ -67,6 +67,7 @@ class VpcMachine:
         self._lead = lead
         self._identity = identity
         self._turn = Turn(self.name)
+        self._was_up = False
 
     # -- what a session asks for --
 
@@ -124,7 +125,7 @@ class VpcMachine:
 
     def stop_coming_up(self) -> Turn | None:
         """See `ComingUp`; one that was up before stays."""
-        return self._turn if not self._site.notebook.was_ready(self.name) and self._turn.stop() else None
+        return self._turn if not self._was_up and self._turn.stop() else None
 
     def _running(self) -> Mapping[str, Any]:
         instance = self._site.api.find(INSTANCE, self.name)
@@ -259,6 +260,7 @@ class VpcMachine:
             address_id=head.address_id if head and head.name == self.name and not head.is_given else "",
         )
         self._site.notebook.ready(self.name)
+        self._was_up = True
         if head is not None and head.name == self.name:
             self._lead.leads(link)
         else:
@@ -279,7 +281,7 @@ class VpcMachine:
 
     def _remove(self) -> None:
         """Delete the instance, and wait until it is gone."""
-        site = self._site
+        site, self._was_up = self._site, False
         if not site.notebook.knows(self.name):
             return
         instance = site.api.find(INSTANCE, self.name)
