@@ -14,7 +14,7 @@ import sys
 import tempfile
 from typing import Any
 
-_ZYGOTE = "import sys; sys.path.insert(0, sys.argv[1]); from lithops_agent.worker import zygote_main; "
+_ZYGOTE = "import sys; sys.path.insert(0, sys.argv[1]); from lithops_agent.zygote import zygote_main; "
 _PATIENCE = 60.0
 
 
@@ -49,7 +49,7 @@ def run(
     worker_path: str, folder: str, function: str, calls: list[tuple[Any, ...]]
 ) -> list[tuple[int, bytes]]:
     """The status and the body of each call, in a worker that a zygote forked."""
-    from lithops_agent.worker import CALL_HEAD, RESULT_HEAD
+    from lithops_agent.worker_protocol import CALL_HEAD, RESULT_HEAD
 
     control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with control, theirs:
@@ -60,7 +60,7 @@ def run(
         results.settimeout(_PATIENCE)
         order = {
             "worker": 1, "folder": folder, "function": function, "note": os.path.join(folder, "note"),
-            "cwd": "/", "env": {},
+            "modules": None, "cwd": "/", "home": "/", "env": {},
         }  # fmt: skip
         with queue, results:
             with calls_fd, results_fd:

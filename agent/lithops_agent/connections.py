@@ -13,7 +13,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
-from lithops_agent.worker import die_with
+from lithops_agent.lifeline import die_with
 
 _NEAR = 0.05
 """Seconds that a thread waits for the next request of a connection before it gives the connection back."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from lithops_agent.database import Database
 from lithops_agent.leftovers import unlink
 from lithops_agent.records import Interrupted
-from lithops_agent.worker import NOTE
+from lithops_agent.worker_protocol import NOTE
 
 
 def note_path(folder: Path, worker: int, row: int) -> Path:

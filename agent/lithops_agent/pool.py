@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from lithops_agent.actions import Action, Assign, Fail, Kill, Retire, StartWorker, TakeBack
 from lithops_agent.disk import is_disk_full
@@ -37,7 +37,7 @@ from lithops_agent.runtimes import choice
 from lithops_agent.runtimes.zygote import Zygote
 from lithops_agent.scheduling import Scheduler
 from lithops_agent.surroundings import Surroundings
-from lithops_agent.worker import CALL_HEAD, MAX_CALL_MESSAGE, RESULT_HEAD
+from lithops_agent.worker_protocol import CALL_HEAD, MAX_CALL_MESSAGE, RESULT_HEAD, Order
 
 if TYPE_CHECKING:
     from lithops_agent.runtimes.docker import ContainerZygote
@@ -527,7 +527,7 @@ class Pool:
             os.close(log_fd)
         self._selector.register(results, selectors.EVENT_READ, process)
 
-    def _fork(self, process: Process, spec: JobSpec, order: dict[str, Any], fds: Sequence[int]) -> None:
+    def _fork(self, process: Process, spec: JobSpec, order: Order, fds: Sequence[int]) -> None:
         words = ""
         for _ in range(2):
             zygote = self._zygote(choice.runtime_of(spec))
@@ -542,7 +542,7 @@ class Pool:
                 return
         raise OSError(f"it ended at once: {words}" if words else "it ended at once")
 
-    def _order(self, process: Process, spec: JobSpec, folder: Path) -> dict[str, Any]:
+    def _order(self, process: Process, spec: JobSpec, folder: Path) -> Order:
         return {
             "worker": process.worker,
             "note": process.note,

@@ -11,7 +11,7 @@ from lithops_agent.disk import is_disk_full
 from lithops_agent.journal import CallData
 from lithops_agent.printed import WorkerLog
 from lithops_agent.runtimes.zygote import Zygote
-from lithops_agent.worker import CALL_HEAD
+from lithops_agent.worker_protocol import CALL_HEAD
 
 
 @dataclasses.dataclass

@@ -1,209 +1,46 @@
-"""What runs users' functions: the zygote, and the workers that it forks.
+"""What runs users' functions: a worker, which a zygote has forked.
 
-A zygote is one single-threaded process for each interpreter, started on its own, that imports what
-every worker needs and then forks workers on demand; so a worker is ready in a millisecond, and the
-threaded agent never forks. A worker serves the calls of one job, one after the other, and is never
-used for another job.
-
-The agent and a worker share two sockets. On ``calls`` (SOCK_SEQPACKET, one message a call) the agent
-queues calls; a call belongs to the worker from the moment it receives the message, and until then the
-agent can take it back by receiving from the other end of the same queue. So after a worker died it is
-known which calls it had not begun. On ``results`` (SOCK_STREAM) the worker writes a `RESULT_HEAD` and
-the body, or the path of a file with the body. The agent never opens a pickle.
+It serves the calls of one job, one after the other, and is never used for another job. What it is told and
+what it reports is in `lithops_agent.worker_protocol`.
 
 Only the standard library and cloudpickle are imported here: this file runs in the user's interpreter.
 """
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
-import gc
 import json
 import os
 import pickle
 import resource
-import select
 import signal
 import socket
-import struct
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from lithops_agent.disk import is_disk_full
-from lithops_agent.protocol import INLINE_LIMIT, STATS, Status
+from lithops_agent.lifeline import die_with
+from lithops_agent.outcome import BadResult, describe, dump
+from lithops_agent.protocol import INLINE_LIMIT, Status
+from lithops_agent.worker_protocol import (
+    CALL_HEAD,
+    MAX_CALL_MESSAGE,
+    MAX_ORDER,
+    NOTE,
+    ORDER_FDS,
+    RESULT_HEAD,
+    Order,
+)
 
-CALL_HEAD = struct.Struct("<IHB")
-"""Call number, attempt, 1 if the message carries the path of the data instead of the data."""
-RESULT_HEAD = struct.Struct(f"<IBBQQ{len(STATS)}d")
-"""Call number, Status, 1 if the body is the path of a file, length of what follows, up to which byte of
-the worker's log the calls so far have printed, STATS."""
-MAX_CALL_MESSAGE = INLINE_LIMIT + CALL_HEAD.size
-NOTE = struct.Struct("<IHxx")
-"""Call number and attempt (0: no entry) of a call that a worker has begun."""
 _NOTES = 128
 """So many notes a worker keeps: as many calls may have ended since the agent last recorded results."""
 
-_prctl = ctypes.CDLL(None).prctl
-_PR_SET_PDEATHSIG = 1
-_ORDER_SIZE = 256 * 1024
-_SPARE_DELAY = 0.001
-"""Seconds without an order after which a spare worker is forked."""
-_FAST_TYPES = frozenset((int, float, str, bytes, bool, type(None), complex, bytearray))
 
-
-# ---- the zygote -------------------------------------------------------------------------------------
-
-
-def zygote_main(control_fd: int) -> None:
-    """Fork workers when asked to over ``control_fd``; end them all when the agent is gone.
-
-    The closed socket tells that the agent is gone. A signal at the death of the parent would not do: the
-    kernel sends it when the *thread* that started this process ends.
-    """
-    import cloudpickle  # noqa: F401 - imported once here, so that no worker has to
-
-    gc.freeze()
-    Zygote(socket.socket(fileno=control_fd)).serve()
-
-
-class Zygote:
-    """Forks workers, and keeps one spare so that the next one needs no fork while a call waits for it.
-
-    A spare has run nothing and belongs to no job until it is given its order, by the agent itself,
-    which holds the socket that the spare listens on.
-    """
-
-    def __init__(self, control: socket.socket) -> None:
-        self._control = control
-        self._children: dict[int, int] = {}
-        self._spare = 0
-        self._ended_spares: dict[int, dict[str, Any]] = {}
-        self._wakeup_read, self._wakeup_write = os.pipe()
-        os.set_blocking(self._wakeup_write, False)
-
-    def serve(self) -> None:
-        """Obey until the agent closes the control socket."""
-        signal.set_wakeup_fd(self._wakeup_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        control = self._control.fileno()
-        while True:
-            delay = None if self._spare else _SPARE_DELAY
-            readable, _, _ = select.select([control, self._wakeup_read], [], [], delay)
-            if self._wakeup_read in readable:
-                os.read(self._wakeup_read, 4096)
-                self._reap()
-            if control in readable:
-                message, fds, _, _ = socket.recv_fds(self._control, _ORDER_SIZE, 3)
-                if not message:
-                    self._end_all()
-                    return
-                self._obey(message, fds)
-            if not readable:
-                self._make_spare()
-
-    def _say(self, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
-        socket.send_fds(self._control, [json.dumps(message).encode()], list(fds))
-
-    def _obey(self, message: bytes, fds: list[int]) -> None:
-        order = json.loads(message)
-        worker = order["worker"]
-        if "adopted" in order:
-            pid = order["adopted"]
-            if self._spare == pid:
-                self._spare = 0
-            self._children[pid] = worker
-            if pid in self._ended_spares:
-                del self._children[pid]
-                self._say({"exited": worker, **self._ended_spares.pop(pid)})
-            return
-        try:
-            pid, orders = self._fork()
-            self._children[pid] = worker
-            with orders:
-                socket.send_fds(orders, [message], fds)
-            self._say({"started": worker, "pid": pid})
-        except OSError as exc:
-            self._say({"failed": worker, "why": str(exc)})
-        finally:
-            for fd in fds:
-                os.close(fd)
-
-    def _make_spare(self) -> None:
-        try:
-            self._spare, orders = self._fork()
-        except OSError:
-            return  # No room for a spare; the next order tells if there is none for a worker.
-        with orders:
-            self._say({"spare": self._spare}, [orders.fileno()])
-
-    def _fork(self) -> tuple[int, socket.socket]:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        zygote = os.getpid()
-        try:
-            pid = os.fork()
-        except OSError:
-            ours.close()
-            theirs.close()
-            raise
-        if pid == 0:
-            ours.close()
-            self._control.close()
-            os.close(self._wakeup_read)
-            os.close(self._wakeup_write)
-            _become_worker(theirs, zygote)
-        theirs.close()
-        return pid, ours
-
-    def _reap(self) -> None:
-        while True:
-            try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            how = {"status": status, "peak": usage.ru_maxrss * 1024}
-            worker = self._children.pop(pid, None)
-            if worker is not None:
-                # What the worker left running in its process group ends with it.
-                _kill_group(pid)
-                self._say({"exited": worker, **how})
-            elif pid == self._spare:
-                # The agent may have given it an order at this moment, and tells so next.
-                self._ended_spares = {pid: how}
-                self._spare = 0
-
-    def _end_all(self) -> None:
-        for pid in self._children:
-            _kill_group(pid)
-            # One that was forked a moment ago has no group yet. It was not waited for, so that the number
-            # is still its own.
-            os.kill(pid, signal.SIGKILL)
-
-
-def _kill_group(pid: int) -> None:
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass  # The group is gone, or is another user's after the number was used again.
-
-
-def die_with(parent: int) -> None:
-    """Ask the kernel to kill this process when the thread that made it ends, or end if it has."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(0)
-
-
-# ---- a worker ---------------------------------------------------------------------------------------
-
-
-def _become_worker(orders: socket.socket, zygote: int) -> NoReturn:
+def become_worker(orders: socket.socket, zygote: int) -> NoReturn:
+    """Be a worker from now on, in a process that a zygote has just forked; wait for the order to begin."""
     os.setsid()
     die_with(zygote)
     signal.set_wakeup_fd(-1)
@@ -212,11 +49,11 @@ def _become_worker(orders: socket.socket, zygote: int) -> NoReturn:
     _prefer_as_oom_victim()
     null = os.open(os.devnull, os.O_RDONLY)
     _rehearse()
-    request, fds, _, _ = socket.recv_fds(orders, _ORDER_SIZE, 3)
+    request, fds, _, _ = socket.recv_fds(orders, MAX_ORDER, ORDER_FDS)
     orders.close()
     if not request:
         os._exit(0)
-    order = json.loads(request)
+    order: Order = json.loads(request)
     calls_fd, results_fd, log_fd = fds
     for source, target in ((null, 0), (log_fd, 1), (log_fd, 2)):
         os.dup2(source, target)
@@ -229,7 +66,7 @@ def _become_worker(orders: socket.socket, zygote: int) -> NoReturn:
     try:
         os.chdir(order["cwd"])
     except OSError:
-        os.chdir(order.get("home", "/"))
+        os.chdir(order["home"])
     sys.stdout, sys.stderr = (
         open(fd, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
         for fd in (1, 2)
@@ -253,7 +90,10 @@ def _rehearse() -> None:
     calls, queued = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     results, reported = socket.socketpair()
     with calls, queued, results, reported:
-        order = {"folder": "", "function": os.devnull, "note": os.devnull}
+        order: Order = {
+            "worker": 0, "note": os.devnull, "folder": "", "function": os.devnull, "modules": None,
+            "env": {}, "cwd": "/", "home": "/",
+        }  # fmt: skip
         worker = Worker(json.loads(json.dumps(order)), calls, results, os.open(os.devnull, os.O_WRONLY))
         worker._function = int
         queued.send(CALL_HEAD.pack(0, 1, 0) + pickle.dumps(((), {})))
@@ -284,10 +124,10 @@ def _flush() -> None:
 class Worker:
     """Serves the calls of one job from its queue until the queue is closed."""
 
-    def __init__(self, order: dict[str, Any], calls: socket.socket, results: socket.socket, log: int) -> None:
-        self._folder: str = order["folder"]
-        self._function_path: str = order["function"]
-        if order.get("modules"):
+    def __init__(self, order: Order, calls: socket.socket, results: socket.socket, log: int) -> None:
+        self._folder = order["folder"]
+        self._function_path = order["function"]
+        if order["modules"]:
             sys.path.insert(0, order["modules"])
         self._calls = calls
         self._results = results
@@ -327,7 +167,7 @@ class Worker:
             func_start = time.time()
             result = self._function(*args, **kwargs)
             func_end = time.time()
-            status, body = Status.SUCCESS, _dump(result)
+            status, body = Status.SUCCESS, dump(result)
             del result, args, kwargs
         except BadResult as exc:
             func_end = time.time()
@@ -403,61 +243,6 @@ def _remove(path: str) -> None:
         pass  # It could not even be made.
 
 
-class BadResult(Exception):
-    """The function returned something that can't be pickled."""
-
-    def __init__(self, reason: BaseException) -> None:
-        super().__init__(str(reason))
-        self.reason = reason
-
-
 def _load_file(path: str) -> Any:
     with open(path, "rb") as file:
         return pickle.load(file)
-
-
-def _dump(result: Any) -> bytes:
-    if type(result) in _FAST_TYPES:
-        return pickle.dumps(result, protocol=5)
-    import cloudpickle
-
-    try:
-        return cloudpickle.dumps(result, protocol=5)  # type: ignore[no-any-return]
-    except Exception as exc:
-        raise BadResult(exc) from exc
-
-
-def describe(exc: BaseException, skip: int = 1) -> bytes:
-    """A pickled account of an exception: its type, message and traceback as text, and itself.
-
-    ``skip`` frames of this file are left out at the start of the traceback.
-    """
-    import cloudpickle
-
-    frames = exc.__traceback__
-    for _ in range(skip):
-        frames = frames.tb_next if frames is not None and frames.tb_next is not None else frames
-    text = "".join(_format(exc, frames))
-    try:
-        message = str(exc)
-    except Exception as broken:  # noqa: BLE001 - the code is the user's
-        message = f"(its text can't be made: {type(broken).__name__})"
-    try:
-        pickled = cloudpickle.dumps(exc.with_traceback(None), protocol=5)
-        pickle.loads(pickled)
-    except Exception:  # noqa: BLE001 - the code is the user's
-        pickled = None  # The reader gets the text.
-    account = {
-        "type": f"{type(exc).__module__}.{type(exc).__qualname__}",
-        "message": message,
-        "traceback": text,
-        "exception": pickled,
-    }
-    return pickle.dumps(account, protocol=5)
-
-
-def _format(exc: BaseException, frames: Any) -> list[str]:
-    try:
-        return traceback.format_exception(type(exc), exc, frames)
-    except Exception:  # noqa: BLE001 - the code is the user's
-        return [*traceback.format_tb(frames), f"{type(exc).__qualname__}\n"]

@@ -48,7 +48,7 @@ if not os.path.exists(os.path.join(library, 'socket.%s.pyc' % sys.implementation
     compiler = 0 if control else os.fork()
     if not (compiler or control):
         try:
-            import lithops_agent.worker, cloudpickle
+            import lithops_agent.zygote, cloudpickle
         finally:
             os._exit(0)
     if compiler:
@@ -65,7 +65,7 @@ if not control:
     if variables := json.loads(variables):
         os.set_inheritable(control[0], True)
         os.execve(sys.executable, [*sys.orig_argv, str(control[0])], {**os.environ, **variables})
-from lithops_agent.worker import zygote_main
+from lithops_agent.zygote import zygote_main
 import cloudpickle
 sys.pycache_prefix = None
 zygote_main(int(control[0]))

@@ -12,7 +12,7 @@ from lithops_agent.runtimes.zygote import Zygote
 
 _START = (
     "import sys; sys.path[0] = sys.argv[1]; "
-    "from lithops_agent.worker import zygote_main; fd = int(sys.argv[2]); sys.argv[1:] = []; zygote_main(fd)"
+    "from lithops_agent.zygote import zygote_main; fd = int(sys.argv[2]); sys.argv[1:] = []; zygote_main(fd)"
 )
 
 

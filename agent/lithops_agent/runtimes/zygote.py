@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lithops_agent.worker_protocol import Order
+
 _MESSAGE = 64 * 1024
 
 
@@ -24,7 +26,7 @@ class Zygote:
         self._log = log
         self._spare: tuple[int, socket.socket] | None = None
 
-    def fork(self, order: dict[str, Any], fds: Sequence[int]) -> int:
+    def fork(self, order: Order, fds: Sequence[int]) -> int:
         """Start a worker; its process id when it is a spare, 0 when a "started" message will tell it.
 
         Raises OSError when the zygote has ended.

@@ -50,7 +50,7 @@ class Outcome:
     """How a call ended.
 
     Exactly one of three: ``ok`` with the pickled result in ``body``; not ok with ``body`` (the
-    worker's pickled account of an exception, see ``lithops_agent.worker``); not ok with ``error``,
+    worker's pickled account of an exception, see ``lithops_agent.outcome``); not ok with ``error``,
     an exception made on this side (worker died, timed out, host lost, cancelled).
     ``stats`` are the numbers named by ``lithops_agent.protocol.STATS``, in that order; ``printed`` is what
     the call printed, None: nothing.

@@ -15,7 +15,7 @@ from lithops_agent.journal import Journal
 from lithops_agent.notes import note_path
 from lithops_agent.protocol import Status
 from lithops_agent.scheduling import Scheduler
-from lithops_agent.worker import NOTE
+from lithops_agent.worker_protocol import NOTE
 from tests.unit.agent.journals import ended, job, small
 from tests.unit.agent.test_scheduling import Host
 

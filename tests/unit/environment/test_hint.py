@@ -11,7 +11,7 @@ import pytest
 
 from lithops.environment.hint import hint_for
 from lithops.job.results import load_exception
-from lithops_agent.worker import describe
+from lithops_agent.outcome import describe
 
 
 def missing(module: str) -> ModuleNotFoundError:
