@@ -8,6 +8,7 @@ of two calls; what a thread prints after its call has ended counts for the next 
 from __future__ import annotations
 
 import os
+from collections.abc import Container
 from typing import NamedTuple, Optional
 
 KEPT = 1 << 20
@@ -102,3 +103,29 @@ class WorkerLog:
         except OSError:
             return ""
         return f"; the last it printed:\n{text}" if text else ""
+
+
+class Earlier:
+    """What calls have printed in earlier attempts, by (job, number)."""
+
+    def __init__(self) -> None:
+        self._printed: dict[tuple[str, int], Printed] = {}
+
+    def keep(self, call: tuple[str, int], printed: Optional[Printed]) -> None:
+        """An attempt is over, and there may be another one."""
+        whole = self.with_earlier(call, printed)
+        if whole is not None:
+            self._printed[call] = whole
+
+    def with_earlier(self, call: tuple[str, int], printed: Optional[Printed]) -> Optional[Printed]:
+        """What a call printed in this attempt and before."""
+        return joined(self._printed.get(call), printed)
+
+    def pop(self, call: tuple[str, int], printed: Optional[Printed] = None) -> Optional[Printed]:
+        """What a call that is over printed in this attempt and before, which is forgotten then."""
+        return joined(self._printed.pop(call, None), printed) if self._printed else printed
+
+    def forget(self, jobs: Container[str]) -> None:
+        """Forget all calls of these jobs."""
+        for call in [call for call in self._printed if call[0] in jobs]:
+            del self._printed[call]

@@ -170,6 +170,6 @@ class Workshop:
 
     def zygote_pid(self) -> int:
         """The process that forks the workers."""
-        (zygote,) = self.pool._zygotes.values()
+        (zygote,) = self.pool._crew.zygotes
         assert isinstance(zygote, PythonZygote)
         return zygote._process.pid

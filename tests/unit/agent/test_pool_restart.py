@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lithops_agent import pool as pool_module
+from lithops_agent import zygotes as zygotes_module
 from lithops_agent.protocol import JobSpec, Status
 from tests.unit.agent import functions
 from tests.unit.agent.pools import PATIENCE, Workshop, is_alive, within
@@ -70,7 +70,7 @@ def test_a_runtime_that_is_not_there_is_told_by_an_agent_that_runs_nothing_else(
 def test_an_idle_zygote_ends_and_a_later_call_has_a_new_one(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool_module, "_ZYGOTE_LINGER", 0.0)
+    monkeypatch.setattr(zygotes_module, "_LINGER", 0.0)
     job = shop.submit(functions.double, [(1,)])
     assert shop.wait(job).value() == 2
     pid = shop.zygote_pid()

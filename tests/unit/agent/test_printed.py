@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lithops_agent import printed as printed_module
 from lithops_agent.database import Database
 from lithops_agent.journal import Journal
-from lithops_agent.printed import KEPT, Printed, WorkerLog, joined
+from lithops_agent.printed import KEPT, Earlier, Printed, WorkerLog, joined
 from lithops_agent.protocol import JobSpec, Part, Status
 from tests.unit.agent import functions
 from tests.unit.agent.pools import Workshop, within
@@ -152,6 +152,37 @@ def test_pieces_in_any_order_of_looks_make_the_whole(text: bytes, looks: list[in
 )
 def test_two_attempts_are_joined(first: Printed, second: Printed, whole: Printed) -> None:
     assert joined(first, second) == whole
+
+
+# ---- earlier attempts -------------------------------------------------------------------------------
+
+
+def test_all_attempts_of_a_call_are_told_once_it_is_over() -> None:
+    earlier = Earlier()
+    earlier.keep(("a", 1), Printed(0, b"first "))
+    earlier.keep(("a", 1), None)
+    earlier.keep(("a", 1), Printed(0, b"second "))
+    assert earlier.with_earlier(("a", 1), Printed(0, b"third")) == Printed(0, b"first second third")
+    assert earlier.pop(("a", 1), Printed(0, b"last")) == Printed(0, b"first second last")
+    assert earlier.pop(("a", 1), Printed(0, b"last")) == Printed(0, b"last")
+
+
+def test_a_silent_attempt_is_not_kept() -> None:
+    earlier = Earlier()
+    earlier.keep(("a", 1), None)
+    assert earlier.pop(("a", 1)) is None
+    earlier.keep(("a", 1), Printed(0, b"x"))
+    assert earlier.pop(("a", 2)) is None
+    assert earlier.pop(("a", 1)) == Printed(0, b"x")
+
+
+def test_attempts_of_jobs_that_are_gone_are_forgotten() -> None:
+    earlier = Earlier()
+    for call in (("a", 1), ("a", 2), ("b", 1), ("c", 1)):
+        earlier.keep(call, Printed(0, b"x"))
+    earlier.forget({"a", "c"})
+    kept = [call for call in (("a", 1), ("a", 2), ("b", 1), ("c", 1)) if earlier.pop(call)]
+    assert kept == [("b", 1)]
 
 
 # ---- in the journal ---------------------------------------------------------------------------------
