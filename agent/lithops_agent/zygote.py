@@ -65,7 +65,7 @@ class Zygote:
                 os.read(self._wakeup_read, 4096)
                 self._reap()
             if control in readable:
-                message, fds, _, _ = socket.recv_fds(self._control, MAX_ORDER, ORDER_FDS)
+                message, fds = self._hear()
                 if not message:
                     self._end_all()
                     return
@@ -73,8 +73,19 @@ class Zygote:
             if not readable:
                 self._make_spare()
 
+    def _hear(self) -> tuple[bytes, list[int]]:
+        """An order, with its descriptors; empty when the agent is gone."""
+        try:
+            message, fds, _, _ = socket.recv_fds(self._control, MAX_ORDER, ORDER_FDS)
+        except ConnectionResetError:
+            return b"", []  # It had not read all that was said here.
+        return message, fds
+
     def _say(self, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
-        socket.send_fds(self._control, [json.dumps(message).encode()], list(fds))
+        try:
+            socket.send_fds(self._control, [json.dumps(message).encode()], list(fds))
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # The agent is gone: that is heard next, and all workers end.
 
     def _obey(self, message: bytes, fds: list[int]) -> None:
         order = json.loads(message)

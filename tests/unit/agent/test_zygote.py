@@ -72,7 +72,7 @@ class Program:
 
     def close(self) -> None:
         self.control.close()
-        self.process.wait(30)
+        assert self.process.wait(30) == 0
 
 
 @pytest.fixture
@@ -131,6 +131,25 @@ def test_all_workers_end_with_the_agent(program: Program) -> None:
         pids = [program.hear("started")[0]["pid"] for _ in range(2)]
         program.close()
         within(10, lambda: not any(map(is_alive, pids)), "the end of the workers")
+
+
+def test_all_that_workers_started_ends_though_one_ended_as_the_agent_did(
+    program: Program, tmp_path: Path
+) -> None:
+    """The zygote learns of both at once, and has nobody to tell of the worker."""
+    function, begun = tmp_path / "function", tmp_path / "begun"
+    function.write_bytes(cloudpickle.dumps(functions.hang_with_child))
+    with program.ask(program.order(1, function=str(function))) as calls, program.ask(program.order(2)):
+        pids = [program.hear("started")[0]["pid"] for _ in range(2)]
+        calls.send(CALL_HEAD.pack(0, 1, 0) + pickle.dumps(((str(begun),), {})))
+        child = int(within(10, lambda: begun.exists() and begun.read_text()))
+        program.process.send_signal(signal.SIGSTOP)
+        os.kill(pids[1], signal.SIGKILL)
+        within(10, lambda: not is_alive(pids[1]))
+        program.control.close()
+        program.process.send_signal(signal.SIGCONT)
+        program.close()
+        within(10, lambda: not is_alive(child), "the end of what a worker had started")
 
 
 def test_a_zygote_ends_workers_that_have_no_process_group_yet() -> None:
