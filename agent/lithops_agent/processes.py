@@ -180,7 +180,11 @@ def describe_exit(status: int) -> str:
     """How a process ended, in words."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        return f"the worker was ended by {signal.Signals(number).name} ({signal.strsignal(number)})"
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            name = f"signal {number}"  # Most real-time signals have no name.
+        return f"the worker was ended by {name} ({signal.strsignal(number)})"
     return f"the worker exited with code {os.WEXITSTATUS(status)}"
 
 

@@ -211,7 +211,11 @@ def test_on_a_full_disk_what_is_printed_goes_nowhere(tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(3 << 8, "the worker exited with code 3"), (9, "the worker was ended by SIGKILL (Killed)")],
+    [
+        (3 << 8, "the worker exited with code 3"),
+        (9, "the worker was ended by SIGKILL (Killed)"),
+        (40, "the worker was ended by signal 40 (Real-time signal 6)"),
+    ],
 )
 def test_how_a_worker_ended_in_words(status: int, words: str) -> None:
     assert describe_exit(status) == words
