@@ -20,20 +20,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lithops_agent.ballast import Ballast
+from lithops_agent.calls import Calls
 from lithops_agent.database import Database
 from lithops_agent.instants import Instant, SystemClock
 from lithops_agent.leftovers import delete_leftovers, delete_unused, unlink_all
 from lithops_agent.notes import count_interrupted, delete_notes, interrupted_calls, note_path
-from lithops_agent.printed import Printed
-from lithops_agent.protocol import RESULT, JobSpec, Part
-from lithops_agent.records import (
-    CallData,
-    Ended,
-    Interrupted,
-    Page,
-    UnknownJob,
-    pack_record,
-)
+from lithops_agent.protocol import JobSpec, Part
+from lithops_agent.records import CallData, Ended, Interrupted, Page, UnknownJob
+from lithops_agent.results import Results
 from lithops_agent.tidying import Tidying
 
 __all__ = ["CallData", "Ended", "Interrupted", "Journal", "Page", "UnknownJob"]
@@ -43,7 +37,7 @@ _ABANDONED = 7 * 24 * 3600.0
 _TOUCH = 60.0
 """How exact, in seconds, the moment of the last result is known."""
 _SCAN = 20_000
-"""Rows that are looked through at a time."""
+"""Numbers of calls that are looked up at a time."""
 
 
 class _Job(NamedTuple):
@@ -68,6 +62,8 @@ class Journal:
         self._lock = threading.RLock()
         self._ballast = Ballast(folder / "ballast")
         self._db = Database(folder / "journal.db")
+        self._calls = Calls(self._db)
+        self._results = Results(self._db)
         self._tidying = Tidying(folder / "jobs", self._db, self._lock, self._ballast)
         self._jobs: dict[str, _Job] = {}
         self._names: dict[int, str] = {}
@@ -85,12 +81,7 @@ class Journal:
         self._names[job.row] = name
 
     def _files_of(self, row: int) -> set[str]:
-        query = "SELECT file FROM {} WHERE job=? AND file IS NOT NULL"
-        return {
-            file
-            for table in ("calls", "results")
-            for (file,) in self._db.execute(query.format(table), (row,))
-        }
+        return self._calls.files(row) | self._results.files(row)
 
     # -- blobs and folders --
 
@@ -161,6 +152,11 @@ class Journal:
             raise UnknownJob(job)
         return found
 
+    def _row(self, job: str) -> int:
+        """The row of a job; one that nothing belongs to when it is not known."""
+        found = self._jobs.get(job)
+        return -1 if found is None else found.row
+
     def add_calls(self, job: str, calls: Sequence[CallData]) -> list[int]:
         """Record calls; the numbers of those that were not here before, with or without a result.
 
@@ -178,10 +174,7 @@ class Journal:
                 if fresh:
                     self._ballast.refuse_when_spent()
                     self._touch(row)
-                self._db.executemany(
-                    "INSERT INTO calls(job, number, data, file) VALUES(?, ?, ?, ?)",
-                    ((row, call.number, call.data, call.file) for call in fresh.values()),
-                )
+                self._calls.add(row, fresh.values())
                 self._empty.discard(row)
         except BaseException:
             fresh.clear()
@@ -192,10 +185,7 @@ class Journal:
 
     def _not_yet_here(self, row: int, numbers: list[int]) -> set[int]:
         low, high = min(numbers, default=0), max(numbers, default=-1)
-        here = "SELECT number FROM {} WHERE job=? AND number BETWEEN ? AND ?"
-        known = {n for (n,) in self._db.execute(here.format("calls"), (row, low, high))}
-        known.update(n for (n,) in self._db.execute(here.format("results"), (row, low, high)))
-        return set(numbers) - known
+        return set(numbers) - self._calls.between(row, low, high) - self._results.between(row, low, high)
 
     def _touch(self, row: int) -> None:
         """Something happened to a job: its results are not yet abandoned."""
@@ -207,15 +197,8 @@ class Journal:
 
     def load_calls(self, job: str, numbers: Sequence[int]) -> list[CallData]:
         """The data of calls, in the order asked for; those that have ended are left out."""
-        found: dict[int, CallData] = {}
         with self._lock:
-            row = self._known(job).row
-            for start in range(0, len(numbers), 500):
-                some = numbers[start : start + 500]
-                marks = ",".join("?" * len(some))
-                query = f"SELECT number, data, file FROM calls WHERE job=? AND number IN ({marks})"
-                found.update((r[0], CallData(*r)) for r in self._db.execute(query, (row, *some)))
-        return [found[number] for number in numbers if number in found]
+            return self._calls.load(self._known(job).row, numbers)
 
     def forget_calls(self, job: str, numbers: Iterable[int]) -> None:
         """Give calls away: they are no longer this agent's."""
@@ -226,16 +209,12 @@ class Journal:
 
     def _forget(self, row: int, numbers: list[int]) -> list[str]:
         with self._db.transaction():
-            return _named(self._drop_call_rows([(row, number) for number in numbers]))
+            return self._calls.drop([(row, number) for number in numbers])[1]
 
     def unfinished(self) -> list[tuple[JobSpec, list[int]]]:
         """Every job with calls that have no result, for a start after a stop; the oldest job first."""
-        query = "SELECT number FROM calls WHERE job=? ORDER BY number"
         with self._lock:
-            found = [
-                (job.spec, [number for (number,) in self._db.execute(query, (job.row,))])
-                for job in self._jobs.values()
-            ]
+            found = [(job.spec, self._calls.numbers(job.row)) for job in self._jobs.values()]
         return [(spec, numbers) for spec, numbers in found if numbers]
 
     def interrupted(self) -> dict[str, dict[int, Interrupted]]:
@@ -264,110 +243,36 @@ class Journal:
         """The files that are not needed any more: data, and second results."""
         rows = [(self._jobs[e.job], e) for e in ended if e.job in self._jobs]
         with self._db.transaction():
-            dropped = self._drop_call_rows([(job.row, e.number) for job, e in rows])
-            self._db.executemany(
-                "INSERT INTO results(job, number, session, status, stats, size, body, file) "
-                "VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (job.row, e.number, job.session, e.status, e.stats, e.size, e.body, e.file)
-                    for (job, e), was_there in zip(rows, dropped)
-                    if was_there is not None
-                ),
-            )
-            for (job, e), was_there in zip(rows, dropped):
-                if e.printed is not None and was_there is not None:
-                    self._keep_printed(job.row, e.number, e.printed)
+            had_none, files = self._calls.drop([(job.row, e.number) for job, e in rows])
+            self._results.add((job.row, job.session, e) for (job, e), first in zip(rows, had_none) if first)
             for row in {job.row for job, _ in rows}:
                 self._touch(row)
-        return _named(dropped) + [
+        return files + [
             e.file
-            for (job, e), was_there in zip(rows, dropped)
-            if was_there is None and e.file and e.file not in self._result_files(job.row, e.number)
+            for (job, e), first in zip(rows, had_none)
+            if not first and e.file and e.file != self._results.file_of(job.row, e.number)
         ]
-
-    def _keep_printed(self, row: int, number: int, printed: Printed) -> None:
-        self._db.execute(
-            "INSERT INTO printed SELECT seq, job, number, ?, ? FROM results WHERE job=? AND number=?",
-            (printed.begins, printed.text, row, number),
-        )
-
-    def _result_files(self, row: int, number: int) -> set[str]:
-        query = "SELECT file FROM results WHERE job=? AND number=?"
-        return {file for (file,) in self._db.execute(query, (row, number))}
-
-    def _drop_call_rows(self, keys: Sequence[tuple[int, int]]) -> list[tuple[str | None] | None]:
-        """Delete calls: for each that was there, the file of its data, which goes after the commit."""
-        find = "SELECT file FROM calls WHERE job=? AND number=?"
-        found, seen = [], set()
-        for key in keys:
-            found.append(None if key in seen else self._db.execute(find, key).fetchone())
-            seen.add(key)
-        self._db.executemany("DELETE FROM calls WHERE job=? AND number=?", keys)
-        return found
 
     def results(self, session: str, after: int, limit: int) -> Page:
         """Results of a session with a larger sequence number, up to about ``limit`` bytes."""
         page = Page(after, [], [], [])
         while True:
             with self._lock:
-                page, is_end = self._page(session, page.cursor, limit)
+                page, is_end = self._results.page(self._session(session), page.cursor, limit, self._names)
             # Rows of jobs that were released may be in the way; others have their turn meanwhile.
             if page.records or is_end:
                 return page
 
-    def _page(self, session: str, after: int, limit: int) -> tuple[Page, bool]:
-        jobs: dict[int, int] = {}
-        records, bodies, size, cursor, seen, is_end = [], [], 0, after, 0, True
-        spoken: list[Part] = []
-        rows = self._db.execute(
-            "SELECT results.seq, results.job, results.number, status, stats, size, body, file IS NOT NULL, "
-            "begins, text FROM results LEFT JOIN printed ON printed.seq=results.seq "
-            "WHERE session=? AND results.seq>? ORDER BY results.seq",
-            (self._session(session), after),
-        )
-        for seq, job, number, status, stats, length, body, apart, begins, text in rows:
-            cursor, seen = seq, seen + 1
-            if job in self._names:
-                index = jobs.setdefault(job, len(jobs))
-                records.append(pack_record(seq, index, number, status, apart, length) + stats)
-                if not apart:
-                    bodies.append(body)
-                    size += length
-                if text is not None:
-                    spoken.append(Part(self._names[job], number, begins, text))
-                    size += len(text)
-                size += RESULT.size
-            if size >= limit or (not records and seen >= _SCAN):
-                is_end = False
-                break
-        rows.close()
-        return Page(cursor, [self._names[row] for row in jobs], records, bodies, spoken), is_end
-
     def printed(self, job: str, after: int, limit: int) -> tuple[int, list[Part]]:
         """What ended calls of a job printed, after a cursor and up to about ``limit`` bytes; and the next
         cursor. Nothing of an unknown job."""
-        found: list[Part] = []
-        size = 0
-        query = "SELECT seq, number, begins, text FROM printed WHERE job=? AND seq>? ORDER BY seq"
         with self._lock:
-            row = self._jobs[job].row if job in self._jobs else -1
-            rows = self._db.execute(query, (row, after))
-            for seq, number, begins, text in rows:
-                after = seq
-                found.append(Part(job, number, begins, text))
-                size += len(text)
-                if size >= limit:
-                    break
-            rows.close()
-        return after, found
+            return self._results.printed(self._row(job), job, after, limit)
 
     def result_file(self, seq: int) -> tuple[str, int] | None:
         """Path and size of a body that is kept in a file."""
         with self._lock:
-            row = self._db.execute(
-                "SELECT file, size FROM results WHERE seq=? AND file IS NOT NULL", (seq,)
-            ).fetchone()
-        return (row[0], row[1]) if row else None
+            return self._results.file(seq)
 
     def numbers_of(self, job: str) -> list[int]:
         """The calls of a job that are here, or their results, in ascending order; none of an unknown job."""
@@ -376,7 +281,7 @@ class Journal:
         numbers: list[int] = []
         while True:
             with self._lock:
-                row = self._jobs[job].row if job in self._jobs else -1
+                row = self._row(job)
                 last = numbers[-1] if numbers else -1
                 more = [number for (number,) in self._db.execute(both, (row, last, row, last))]
             numbers += more
@@ -386,10 +291,7 @@ class Journal:
     def results_of(self, job: str) -> tuple[int, int]:
         """How many calls of a job have ended, and the bytes of their results; none of an unknown job."""
         with self._lock:
-            row = self._jobs[job].row if job in self._jobs else -1
-            query = "SELECT count(*), coalesce(sum(size), 0) FROM results WHERE job=?"
-            count, size = self._db.execute(query, (row,)).fetchone()
-        return int(count), int(size)
+            return self._results.total(self._row(job))
 
     # -- what goes --
 
@@ -421,7 +323,7 @@ class Journal:
         """Jobs of functions that have ended, when no job from outside is left whose results may name them."""
         if any(job.spec.depth == 0 for name, job in self._jobs.items() if name not in going):
             return {}
-        unfinished = {row for (row,) in self._db.execute("SELECT DISTINCT job FROM calls")}
+        unfinished = self._calls.jobs()
         return {name: job for name, job in self._jobs.items() if job.row not in unfinished}
 
     def release_abandoned(self) -> None:
@@ -464,7 +366,3 @@ class Journal:
         """Close the file."""
         with self._lock:
             self._db.close()
-
-
-def _named(rows: Iterable[tuple[str | None] | None]) -> list[str]:
-    return [row[0] for row in rows if row is not None and row[0]]

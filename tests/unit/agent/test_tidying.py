@@ -135,7 +135,7 @@ def test_others_use_the_journal_while_a_large_job_is_deleted(journal: Journal) -
 def test_what_comes_after_the_rows_of_a_released_job_is_found(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lithops_agent.journal._SCAN", 100)
+    monkeypatch.setattr("lithops_agent.results._SCAN", 100)
     fill(journal, "a", 2000)
     fill(journal, "b", 10)
     journal.release(["a"])
