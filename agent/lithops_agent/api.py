@@ -14,6 +14,7 @@ from typing import Any
 from flask import Flask, Response, request, send_file
 
 from lithops_agent import protocol
+from lithops_agent.caretaker import Draining
 from lithops_agent.disk import is_disk_full
 from lithops_agent.environments.manager import InUse
 from lithops_agent.environments.request import read_wanted
@@ -28,7 +29,7 @@ from lithops_agent.protocol import (
     ProtocolError,
     RuntimeUnusable,
 )
-from lithops_agent.service import Agent, Draining, MissingBlobs
+from lithops_agent.service import Agent, MissingBlobs
 
 _PIECE = 1024 * 1024
 _LONG = 1024 * 1024
@@ -61,7 +62,7 @@ def create_app(agent: Agent, token: str) -> Flask:
         protocol.CONTENTS: agent.contents,
         protocol.PLATFORM: lambda: agent.environments.platform(*_arguments(python=str)),
         protocol.ENVIRONMENT: lambda: _environment(agent),
-        protocol.RUNTIMES: agent.runtimes,
+        protocol.RUNTIMES: agent.catalogue.listed,
         protocol.REMOVE: lambda: _remove(agent),
     }
     for endpoint in protocol.ENDPOINTS:
@@ -186,7 +187,7 @@ def _receive_blob(agent: Agent, header: dict[str, Any], size: int) -> None:
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     if size > _LONG:
         # It may come slowly, from a coordinator that has not submitted its job yet.
-        with agent.in_use(f"blob {sha256}"):
+        with agent.caretaker.in_use(f"blob {sha256}"):
             digest = _receive_file(str(temporary), size)
     else:
         digest = _receive_file(str(temporary), size)
@@ -284,7 +285,7 @@ def _printed(agent: Agent) -> Response:
         known = {int(number): int(count) for number, count in seen.items()}
     except (TypeError, ValueError) as exc:
         raise ProtocolError(f"seen is not made of numbers: {exc}") from exc
-    header, parts = agent.printed(job, after, known, min(wait, _MAX_WAIT))
+    header, parts = agent.delivery.printed(job, after, known, min(wait, _MAX_WAIT))
     return Response(protocol.printed_frame(header, parts), content_type="application/octet-stream")
 
 
@@ -320,7 +321,7 @@ def _dismantle(agent: Agent) -> dict[str, Any]:
     ending = (request.get_json(force=True, silent=True) or {}).get("ending")
     if ending is not None and ending not in ENDINGS:
         raise ProtocolError(f"an agent can't end by {ending!r}")
-    agent.dismantle("asked to", ending)
+    agent.caretaker.dismantle("asked to", ending)
     return {}
 
 
@@ -328,20 +329,20 @@ def _hold(agent: Agent) -> dict[str, Any]:
     name, seconds = _arguments(name=str, seconds=(int, float))
     if not 0 <= seconds <= _MAX_HOLD:
         raise ProtocolError(f"a host is held for 0 to {_MAX_HOLD:g} seconds at a time, not for {seconds}")
-    return {"hard_in": agent.hold(name, seconds)}
+    return {"hard_in": agent.caretaker.hold(name, seconds)}
 
 
 def _environment(agent: Agent) -> dict[str, Any]:
     (wait,) = _arguments(wait=(int, float))
     wanted = read_wanted(request.get_json(force=True))
-    return agent.environment(wanted, min(wait, _MAX_WAIT))
+    return agent.catalogue.environment(wanted, min(wait, _MAX_WAIT))
 
 
 def _remove(agent: Agent) -> dict[str, Any]:
     kind, name = _arguments(kind=str, name=str)
     if kind not in ("image", "environment") or not re.fullmatch(r"[\w.:/@-]+", name) or ".." in name:
         raise ProtocolError(f"no {kind} can be called {name!r}")
-    return {"removed": agent.remove_runtime(kind, name)}
+    return {"removed": agent.catalogue.remove(kind, name)}
 
 
 def _prepare(agent: Agent) -> dict[str, Any]:
@@ -349,4 +350,4 @@ def _prepare(agent: Agent) -> dict[str, Any]:
         request=str, container=dict, pull=bool, auth=(dict, type(None)), wait=(int, float)
     )
     options = ContainerOptions.from_json(container)
-    return agent.prepare(request_id, options, pull, auth, min(max(wait, 0.0), _MAX_WAIT))
+    return agent.catalogue.image(request_id, options, pull, auth, min(max(wait, 0.0), _MAX_WAIT))

@@ -26,7 +26,7 @@ from lithops_agent.statefile import EXIT_BUSY, EXIT_FAILED, EXIT_VANISHED, State
 from lithops_agent.systemd import UNITS
 
 if TYPE_CHECKING:
-    from lithops_agent.service import Ending
+    from lithops_agent.caretaker import Ending
 
 _THREADS = 64
 _KEEPALIVE = 3600

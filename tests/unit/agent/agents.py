@@ -18,10 +18,11 @@ from werkzeug.test import TestResponse
 
 from lithops_agent import protocol
 from lithops_agent.api import create_app
+from lithops_agent.caretaker import Ending
 from lithops_agent.instants import Instant
 from lithops_agent.keeper import Policy
 from lithops_agent.protocol import Endpoint, JobSpec, Part, ResultRecord
-from lithops_agent.service import Agent, Ending
+from lithops_agent.service import Agent
 from tests.unit.agent.pools import worker_path
 
 TOKEN = "correct horse battery staple"
@@ -62,7 +63,7 @@ class Station:
         self._jobs = 0
 
     def close(self) -> None:
-        self.agent.dismantle("the test ends")
+        self.agent.caretaker.dismantle("the test ends")
         self.agent.join(10)
 
     @property

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from lithops_agent import protocol
+from lithops_agent.caretaker import Ending
 from lithops_agent.protocol import Problem, Status
-from lithops_agent.service import Ending
 from tests.unit.agent import functions
 from tests.unit.agent.agents import Station, calls, is_problem
 from tests.unit.agent.pools import within
@@ -44,7 +44,7 @@ def test_an_agent_without_a_job_ends_at_its_soft_time_out(counting: Station) -> 
 
 def test_a_host_that_is_made_ready_for_a_job_is_not_idle(counting: Station) -> None:
     counting.clock.ahead += 90
-    with counting.agent.in_use("environment"):
+    with counting.agent.caretaker.in_use("environment"):
         within(10, lambda: counting.answer(protocol.STATUS)["time_to_dismantle"] is None, "in use")
         counting.clock.ahead += 500
         assert counting.reasons == []
