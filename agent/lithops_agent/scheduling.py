@@ -15,12 +15,11 @@ imperative. Rules:
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from lithops_agent.actions import Action, Assign, Fail, Kill, Retire, StartWorker, TakeBack
-from lithops_agent.load import AHEAD, Job, Worker, queue_length
+from lithops_agent.load import AHEAD, Job, Load, Worker, queue_length
 from lithops_agent.protocol import Status
 from lithops_agent.suspects import Suspects
 
@@ -37,18 +36,20 @@ _BARREN_LIMIT = 3
 
 
 class Scheduler:
-    """Jobs, their waiting calls, and the workers of one host."""
+    """Decides for one host; what it decides about is in a `Load`, which nobody else changes."""
 
     def __init__(self, processes: int) -> None:
-        self.processes = processes
-        self._jobs: dict[str, Job] = {}
-        self._workers: dict[int, Worker] = {}
-        self._next_worker = 0
-        self._next_job = 0
-        # By depth, the jobs without any worker, the longest unserved first: a decision must not take longer
-        # for each job that waits. An entry may be outdated, which `_first_unserved` notices.
-        self._unserved: dict[int, list[tuple[float, int, Job]]] = {}
+        self._load = Load(processes)
         self._suspects = Suspects()
+
+    @property
+    def processes(self) -> int:
+        """How many calls run at the same time, at each depth."""
+        return self._load.processes
+
+    @processes.setter
+    def processes(self, processes: int) -> None:
+        self._load.processes = processes
 
     # -- what happened --
 
@@ -56,14 +57,11 @@ class Scheduler:
         self, job: str, numbers: Iterable[int], *, depth: int, timeout: float | None, retries: int = 0
     ) -> None:
         """Calls of a job wait to be run."""
-        if job not in self._jobs:
-            self._next_job += 1
-            self._jobs[job] = Job(job, self._next_job, depth, timeout, retries)
-        j = self._jobs[job]
+        j = self._load.job(job, depth, timeout, retries)
         had_none = not j.backlog
         j.backlog.extend(numbers)
         if had_none:
-            self._note_unserved(j)
+            self._load.note_unserved(j)
 
     def calls_resumed(
         self,
@@ -85,9 +83,9 @@ class Scheduler:
         apart = {*doomed, *suspects}
         left = [number for number in numbers if number not in apart]
         self.calls_added(job, left, depth=depth, timeout=timeout, retries=retries)
-        j = self._jobs[job]
+        j = self._load.jobs[job]
         for number, (attempt, crashes) in interrupted.items():
-            j.attempts[number], j.excused[number] = attempt, crashes
+            j.attempts.resumed(number, attempt, crashes)
         for number in suspects:
             self._suspects.add(job, number)
         why = "the agent of the host was killed {} times while this call ran"
@@ -101,15 +99,17 @@ class Scheduler:
     def job_released(self, job: str) -> list[Action]:
         """A job is forgotten; its workers are killed."""
         actions: list[Action] = [
-            self._kill(w, Status.CANCELLED) for w in self._of(job) if w.killed_for is None and not w.retired
+            self._kill(w, Status.CANCELLED)
+            for w in self._load.of(job)
+            if w.killed_for is None and not w.retired
         ]
-        self._jobs.pop(job, None)
+        self._load.forget(job)
         self._suspects.forget(job)
         return actions
 
     def call_ended(self, worker: int, number: int, now: float) -> str | None:
         """A worker reported the end of a call. The job, or None when the report is not expected."""
-        w = self._workers.get(worker)
+        w = self._load.workers.get(worker)
         if w is None or number not in w.queue:
             return None
         w.queue.remove(number)
@@ -119,35 +119,34 @@ class Scheduler:
         job = w.job
         job.mean = took if job.mean is None else 0.8 * job.mean + 0.2 * took
         job.barren = 0
-        job.attempts.pop(number, None)
-        job.excused.pop(number, None)
+        job.attempts.over(number)
         self._suspects.over(job.job, number)
         w.begun_any = True
         w.head_at = now
-        return job.job if self._knows(job) else None
+        return job.job if self._load.knows(job) else None
 
     def not_queued(self, worker: int, numbers: Iterable[int]) -> None:
         """The queue of a worker had no room for these calls; it is left alone until a call ends there."""
         self.taken_back(worker, numbers)
-        w = self._workers[worker]
+        w = self._load.workers[worker]
         w.full = bool(w.queue)
 
     def taken_back(self, worker: int, numbers: Iterable[int]) -> list[Action]:
         """These calls, the last ones of a worker's queue, wait again; those that were cancelled fail."""
-        w = self._workers[worker]
+        w = self._load.workers[worker]
         w.full = False
         back = list(numbers)
         for number in back:
             w.queue.remove(number)
         doomed = {number: status for number in back if (status := w.doomed.pop(number, None)) is not None}
         w.job.backlog.extendleft(number for number in reversed(back) if number not in doomed)
-        if not self._knows(w.job):
+        if not self._load.knows(w.job):
             return []
         return [self._fail(w.job, number, status, _BEFORE) for number, status in doomed.items()]
 
     def not_started(self, worker: int) -> None:
         """A worker could not be made: it got none of its calls."""
-        self.taken_back(worker, list(self._workers[worker].queue))
+        self.taken_back(worker, list(self._load.workers[worker].queue))
 
     def worker_exited(
         self, worker: int, how: str, out_of_memory: bool = False, blameless: bool = False
@@ -156,15 +155,14 @@ class Scheduler:
 
         ``blameless``: not for anything that its call did, as far as is known.
         """
-        w = self._workers.pop(worker)
+        w = self._load.remove(worker)
         job = w.job
-        job.workers.remove(w)
-        if not self._knows(job):
+        if not self._load.knows(job):
             return []
         actions = [self._interrupted(w, number, how, out_of_memory, blameless) for number in w.queue]
         if not w.queue:
             actions = self._barren(w, how)
-        self._note_unserved(job)
+        self._load.note_unserved(job)
         self._prune(job)
         return [action for action in actions if action is not None]
 
@@ -181,10 +179,7 @@ class Scheduler:
             # The worker was killed for the call before, which ended at that moment.
             job.backlog.appendleft(number)
             return None
-        attempt = job.attempts.get(number, 1)
-        blamed = attempt - job.excused.get(number, 0)
-        if blamed <= max(job.retries, _BLAMELESS_RETRIES if blameless else 0):
-            job.attempts[number] = attempt + 1
+        if job.attempts.failed(number, max(job.retries, _BLAMELESS_RETRIES if blameless else 0)):
             job.backlog.appendleft(number)
             return None
         status = Status.OUT_OF_MEMORY if out_of_memory else Status.WORKER_DIED
@@ -194,7 +189,7 @@ class Scheduler:
         self, job: str, numbers: Iterable[int] | None, status: Status = Status.CANCELLED
     ) -> list[Action]:
         """Calls (all of the job: None) are to end now; those that wait fail at once."""
-        j = self._jobs.get(job)
+        j = self._load.jobs.get(job)
         if j is None:
             return []
         chosen = None if numbers is None else frozenset(numbers)
@@ -204,7 +199,7 @@ class Scheduler:
             j.backlog = deque(n for n in j.backlog if n not in gone)
         waiting += self._suspects.drop(job, chosen)
         actions: list[Action] = [self._fail(j, n, status, _BEFORE) for n in waiting]
-        for w in self._of(job):
+        for w in self._load.of(job):
             if w.job is not j:
                 continue
             for number in w.queue:
@@ -220,13 +215,13 @@ class Scheduler:
         chosen = None if numbers is None else frozenset(numbers)
         return [
             w.worker
-            for w in self._of(job)
+            for w in self._load.of(job)
             if any(chosen is None or number in chosen for number in list(w.queue)[1:])
         ]
 
     def revoked(self, job: str, count: int) -> list[int]:
         """Give away up to ``count`` of the calls that wait, the last ones first."""
-        j = self._jobs.get(job)
+        j = self._load.jobs.get(job)
         if j is None:
             return []
         given = [j.backlog.pop() for _ in range(min(count, len(j.backlog)))]
@@ -239,19 +234,21 @@ class Scheduler:
 
     def waiting(self) -> dict[str, int]:
         """How many calls of each job have not begun."""
-        counts = {job.job: len(job.backlog) + self._suspects.count(job.job) for job in self._jobs.values()}
-        for w in self._workers.values():
+        counts = {
+            job.job: len(job.backlog) + self._suspects.count(job.job) for job in self._load.jobs.values()
+        }
+        for w in self._load.workers.values():
             if w.job.job in counts:
                 counts[w.job.job] += max(len(w.queue) - 1, 0)
         return {job: count for job, count in counts.items() if count}
 
     def running(self) -> list[tuple[str, int]]:
         """(job, number) of each call that a worker has in hand."""
-        return [(w.job.job, w.queue[0]) for w in self._workers.values() if w.queue]
+        return [(w.job.job, w.queue[0]) for w in self._load.workers.values() if w.queue]
 
     def in_hand(self, worker: int) -> tuple[str, int] | None:
         """(job, number) of the call that a worker has in hand."""
-        w = self._workers.get(worker)
+        w = self._load.workers.get(worker)
         return (w.job.job, w.queue[0]) if w is not None and w.queue else None
 
     def busy_jobs(self) -> set[str]:
@@ -260,8 +257,8 @@ class Scheduler:
 
     def is_busy(self) -> bool:
         """Whether any call waits or runs."""
-        waits = self.has_suspects or any(job.backlog for job in self._jobs.values())
-        return waits or any(w.queue for w in self._workers.values())
+        waits = self.has_suspects or any(job.backlog for job in self._load.jobs.values())
+        return waits or any(w.queue for w in self._load.workers.values())
 
     @property
     def has_suspects(self) -> bool:
@@ -270,18 +267,17 @@ class Scheduler:
 
     def next_wakeup(self, now: float) -> float | None:
         """Seconds until `plan` must be asked again though nothing happened; None: not needed."""
+        workers = self._load.workers.values()
         times = [
             w.head_at + w.job.timeout
-            for w in self._workers.values()
+            for w in workers
             if w.queue and w.job.timeout is not None and w.killed_for is None
         ]
-        times.extend(w.head_at + _LINGER for w in self._workers.values() if w.usable and not w.queue)
+        times.extend(w.head_at + _LINGER for w in workers if w.usable and not w.queue)
         # What was due before now was done, or waits for something to happen.
-        later = [w.head_at + AHEAD for w in self._workers.values() if len(w.queue) > 1]
-        if any(map(self._first_unserved, self._unserved)) or any(
-            w.job.backlog for w in self._workers.values()
-        ):
-            later.extend(w.started_at + _TIME_SLICE for w in self._workers.values())
+        later = [w.head_at + AHEAD for w in workers if len(w.queue) > 1]
+        if self._load.any_unserved() or any(w.job.backlog for w in workers):
+            later.extend(w.started_at + _TIME_SLICE for w in workers)
         times.extend(at for at in later if at > now)
         return max(min(times) - now, 0.0) if times else None
 
@@ -296,7 +292,7 @@ class Scheduler:
         self._time_out(now, actions)
         if begins:
             self._try_suspect()
-        for depth in sorted({*self._unserved, *(w.job.depth for w in self._workers.values())}):
+        for depth in self._load.depths():
             if begins:
                 self._feed(depth, now, actions)
             self._retire(depth, now, actions)
@@ -309,12 +305,12 @@ class Scheduler:
         found = self._suspects.next()
         if found is not None:
             name, number = found
-            job = self._jobs[name]
+            job = self._load.jobs[name]
             job.backlog.appendleft(number)
-            self._note_unserved(job)
+            self._load.note_unserved(job)
 
     def _time_out(self, now: float, actions: list[Action]) -> None:
-        for w in self._workers.values():
+        for w in self._load.workers.values():
             if not w.queue or w.killed_for is not None:
                 continue
             limit = w.job.timeout
@@ -325,7 +321,7 @@ class Scheduler:
                 actions.append(self._kill(w, Status.TIMED_OUT))
 
     def _feed(self, depth: int, now: float, actions: list[Action]) -> None:
-        for w in self._at(depth):
+        for w in self._load.at(depth):
             job = w.job
             if not w.usable or w.full or not job.backlog:
                 continue
@@ -334,24 +330,24 @@ class Scheduler:
                 continue
             # The last calls of a job are dealt out one by one, so that all workers end together;
             # nothing is put behind a call that turned out to be long.
-            if w.queue and (len(job.backlog) < self.processes * 2 or now >= w.head_at + AHEAD):
+            if w.queue and (len(job.backlog) < self._load.processes * 2 or now >= w.head_at + AHEAD):
                 continue
             numbers = [job.backlog.popleft() for _ in range(min(room, len(job.backlog)))]
             if not w.queue:
                 w.head_at = now
             w.queue.extend(numbers)
             job.last_served_at = now
-            actions.append(Assign(w.worker, job.job, tuple((n, job.attempts.get(n, 1)) for n in numbers)))
+            actions.append(Assign(w.worker, job.job, job.attempts.of(numbers)))
 
     def _retire(self, depth: int, now: float, actions: list[Action]) -> None:
-        wanted = self._wanted(depth)
-        for w in list(self._at(depth)):
+        wanted = self._load.wanting(depth)
+        for w in self._load.at(depth):
             if w.retired or w.killed_for is not None:
                 continue
             if not w.queue:
-                if self._free_slots(depth) <= 0 and wanted:
+                if self._load.free_slots(depth) <= 0 and wanted:
                     w.leaving = True
-                if w.leaving or now >= w.head_at + _LINGER or not self._knows(w.job):
+                if w.leaving or now >= w.head_at + _LINGER or not self._load.knows(w.job):
                     w.retired = True
                     actions.append(Retire(w.worker))
             elif wanted and w.usable and self._must_yield(w, wanted, now):
@@ -361,93 +357,45 @@ class Scheduler:
 
     def _must_yield(self, w: Worker, wanted: list[Job], now: float) -> bool:
         """Whether a busy worker ends after its call, because other jobs have too few slots."""
-        if self._free_slots(w.job.depth) > 0 or w.job in wanted:
+        if self._load.free_slots(w.job.depth) > 0 or w.job in wanted:
             return False
-        mine = self._count(w.job)
-        least = min(self._count(job) for job in wanted)
+        mine = w.job.serving()
+        least = min(job.serving() for job in wanted)
         if mine > least + 1:
             return True
         return mine > least and now >= w.started_at + _TIME_SLICE
 
     def _grow(self, depth: int, now: float, actions: list[Action]) -> bool:
         """Start workers in slots that are free; whether any was."""
-        before = self._next_worker
-        while self._free_slots(depth) > 0:
-            wanted = self._wanted(depth)
+        before = self._load.last_worker
+        while self._load.free_slots(depth) > 0:
+            wanted = self._load.wanting(depth)
             if not wanted:
                 break
-            job = min(wanted, key=lambda j: (self._count(j), j.last_served_at, j.serial))
-            self._next_worker += 1
-            w = Worker(self._next_worker, job, started_at=now, head_at=now)
-            self._workers[w.worker] = w
-            job.workers.append(w)
-            job.last_served_at = now
+            job = min(wanted, key=lambda j: (j.serving(), j.last_served_at, j.serial))
+            w = self._load.start(job, now)
             actions.append(StartWorker(w.worker, job.job))
             self._feed(depth, now, actions)
         self._unstick(depth, now, actions)
-        return self._next_worker > before
+        return self._load.last_worker > before
 
     def _unstick(self, depth: int, now: float, actions: list[Action]) -> None:
         """Take back what waits behind long calls while a worker of the job, or a slot, is idle."""
-        free = self._free_slots(depth) > 0
+        free = self._load.free_slots(depth) > 0
         stuck: dict[str, Worker] = {}
-        for w in self._at(depth):
-            if len(w.queue) > 1 and now >= w.head_at + AHEAD and w.killed_for is None and self._knows(w.job):
+        for w in self._load.at(depth):
+            is_long = len(w.queue) > 1 and now >= w.head_at + AHEAD
+            if is_long and w.killed_for is None and self._load.knows(w.job):
                 longest = stuck.get(w.job.job)
                 if longest is None or len(w.queue) > len(longest.queue):
                     stuck[w.job.job] = w
         for longest in stuck.values():
             job = longest.job
-            idle = any(w.job is job and w.usable and not w.queue for w in self._at(depth))
-            if not job.backlog and (idle or (free and self._count(job) < self.processes)):
+            idle = any(w.job is job and w.usable and not w.queue for w in self._load.at(depth))
+            if not job.backlog and (idle or (free and job.serving() < self._load.processes)):
                 actions.append(TakeBack(longest.worker))
 
-    # -- small questions --
-
-    def _wanted(self, depth: int) -> list[Job]:
-        """Jobs that want a worker: those that have some already, and the first of those that have none."""
-        served = {w.job.serial: w.job for w in self._at(depth) if self._knows(w.job)}
-        wanted = [job for job in served.values() if self._wants_worker(job)]
-        first = self._first_unserved(depth)
-        return wanted if first is None else [*wanted, first]
-
-    def _note_unserved(self, job: Job) -> None:
-        if job.backlog and not job.workers:
-            entries = self._unserved.setdefault(job.depth, [])
-            heapq.heappush(entries, (job.last_served_at, job.serial, job))
-
-    def _first_unserved(self, depth: int) -> Job | None:
-        entries = self._unserved.get(depth, [])
-        while entries:
-            noted_at, _, job = entries[0]
-            if self._knows(job) and job.backlog and not job.workers and noted_at == job.last_served_at:
-                return job
-            heapq.heappop(entries)
-        return None
-
-    def _wants_worker(self, job: Job) -> bool:
-        if not job.backlog:
-            return False
-        idle = sum(1 for w in job.workers if w.usable and not w.queue)
-        return len(job.backlog) > idle and self._count(job) < self.processes
-
-    def _knows(self, job: Job) -> bool:
-        """Whether a job was not released; one that came later under its name is another one."""
-        return self._jobs.get(job.job) is job
-
-    def _of(self, job: str) -> list[Worker]:
-        found = self._jobs.get(job)
-        return list(found.workers) if found is not None else []
-
-    def _at(self, depth: int) -> Iterator[Worker]:
-        return (w for w in self._workers.values() if w.job.depth == depth)
-
-    def _count(self, job: Job) -> int:
-        return sum(1 for w in job.workers if w.usable)
-
-    def _free_slots(self, depth: int) -> int:
-        held = sum(1 for w in self._at(depth) if not w.retired and w.killed_for is None)
-        return self.processes - held
+    # -- what becomes of calls and workers --
 
     def _kill(self, w: Worker, reason: Status) -> Kill:
         w.killed_for = reason
@@ -455,25 +403,24 @@ class Scheduler:
         return Kill(w.worker)
 
     def _fail(self, job: Job, number: int, status: Status, why: str) -> Fail:
-        job.attempts.pop(number, None)
-        job.excused.pop(number, None)
+        job.attempts.over(number)
         self._suspects.over(job.job, number)
         return Fail(job.job, number, status, why)
 
     def _prune(self, job: Job) -> None:
         if (
-            self._knows(job)
+            self._load.knows(job)
             and not job.backlog
-            and not self._of(job.job)
+            and not job.workers
             and not self._suspects.count(job.job)
         ):
-            del self._jobs[job.job]
+            self._load.forget(job.job)
 
     def _barren(self, w: Worker, how: str) -> list[Fail | None]:
         if w.begun_any or w.retired or w.killed_for is not None or w.worker <= w.job.barren_until:
             return []
         w.job.barren += 1
-        w.job.barren_until = self._next_worker
+        w.job.barren_until = self._load.last_worker
         if w.job.barren < _BARREN_LIMIT:
             return []
         why = f"{w.job.barren} workers in a row ended before they began a call: {how}"

@@ -17,7 +17,7 @@ from lithops_agent.protocol import Status
 from lithops_agent.scheduling import Scheduler
 from lithops_agent.worker_protocol import NOTE
 from tests.unit.agent.journals import ended, job, small
-from tests.unit.agent.test_scheduling import Host
+from tests.unit.agent.simulation import Host
 
 
 def note(journal: Journal, worker: int, name: str, *begun: tuple[int, int], first: int = 0) -> None:
