@@ -255,7 +255,7 @@ def test_a_host_that_comes_back_does_not_run_what_others_were_given(
     messages: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("lithops.dispatch.session._TRY_AGAIN_AFTER", 0.0)
+    monkeypatch.setattr("lithops.dispatch.hosts._TRY_AGAIN_AFTER", 0.0)
     lost, kept = fresh_host("lost"), three[0]
     kept.run(f"rm -f {MARKS}")
     config = bed.lithops_config([lost, kept], standalone={"host_lost_timeout": 2})

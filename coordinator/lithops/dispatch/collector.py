@@ -78,7 +78,7 @@ class Collector:
 
     def _hand_over(self, records: Sequence[ResultRecord]) -> None:
         self._session.results_came(self._runner.name, [(r, r.body) for r in records if r.body is not None])
-        large = [r for r in records if r.body is None and self._session.is_awaited(r.job, r.number)]
+        large = [r for r in records if r.body is None and self._session.awaited.has(r.job, r.number)]
         if large:
             with self._session.lock:
                 self._bodies.extend(large)

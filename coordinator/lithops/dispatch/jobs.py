@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import Counter, OrderedDict, deque
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Optional
 
 from lithops.backends.machine import Link
@@ -154,9 +153,3 @@ class Retention:
         while len(self._released) > _REMEMBERED:
             self._released.popitem(last=False)
         return keys
-
-
-def shares(hosts: Sequence[str], workers: int) -> dict[str, int]:
-    """How many calls run on each host at the same time, so that it is ``workers`` on all of them together."""
-    share, rest = divmod(workers, max(len(hosts), 1))
-    return {host: share + (place < rest) for place, host in enumerate(hosts)}

@@ -44,7 +44,7 @@ class Listener:
                     _, parts = client.printed(job, _RUNNING_ONLY, printer.seen(job), 0.0)
                 except Refused:
                     continue  # Its agent is an older one, which does not tell.
-                printer.show(parts, session.is_awaited)
+                printer.show(parts, session.awaited.has)
         with session.lock:
             self._runner.changed.wait_for(lambda: self._runner.is_off(link), _PAUSE)
             return not self._runner.is_off(link) and session.has_work(self._runner.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from array import array
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from lithops.errors import (
     CallCancelled,
@@ -20,6 +20,9 @@ from lithops.job.model import Outcome
 from lithops.job.printed import Output
 from lithops.state.records import FailureRecord
 from lithops_agent.protocol import ResultRecord, Status
+
+if TYPE_CHECKING:
+    from lithops.future import ResponseFuture
 
 _LONGEST = 500
 """Characters of a message that are noted down."""
@@ -41,6 +44,13 @@ def outcome_of(
         return Outcome(ok=False, host=host, body=body, stats=stats, printed=printed)
     error = _error(record, body, host, function_name, timeout)
     return Outcome(ok=False, host=host, error=error, stats=stats, printed=printed)
+
+
+def cancelled(future: ResponseFuture, host: Optional[str], how: str) -> Outcome:
+    """The outcome of a call that was ended from this side, on a host or before it was on any."""
+    who = {"host": host or "", "job_id": future.job_key, "call_id": future.call_id}
+    error = CallCancelled(f"{future.function_name}() {how}", **who)
+    return Outcome(ok=False, host=host or "", error=error)
 
 
 def failure_of(job_key: str, number: int, outcome: Outcome) -> FailureRecord:

@@ -261,7 +261,7 @@ class HostRunner:
         with self.session.lock:
             if self._is_over():
                 return False
-            if isinstance(trouble, HostDraining) and self.session.any_ready():
+            if isinstance(trouble, HostDraining) and self.session.hosts.any_ready():
                 self._give_up(trouble)
                 return False
             # An agent that answered before and refuses now may be about to be started again.
@@ -326,7 +326,7 @@ class HostRunner:
             # At once: a script may be over before the agent is heard again, and its calls go on there.
             self.session.host_heard(self.name, link.agent_id, self.session.options.soft_timeout)
             slots = link.processes or int(info["processes"])
-            most = self.session.most_on(self.name) or slots
+            most = self.session.hosts.most_on(self.name) or slots
             self.session.host_ready(self.name, min(slots, most), empty=replaced)
         return link
 

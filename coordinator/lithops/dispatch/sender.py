@@ -166,7 +166,7 @@ class Sender:
         self._known_blobs.clear()
         self._ready.clear()
         for job in self._session.jobs_on(self._runner.name):
-            state = self._session.job_state(job)
+            state = self._session.awaited.job(job)
             if state is not None:
                 state.images.pop(self._runner.name, None)
 
@@ -281,7 +281,7 @@ class Sender:
             logger.debug("host %s does not release jobs: %s", self._runner.name, exc)
         except HostError:
             with self._session.lock:
-                again = [job for job in self._releasing if self._session.job_state(job) is None]
+                again = [job for job in self._releasing if self._session.awaited.job(job) is None]
                 self._done_jobs[:0] = again
             raise
         finally:
@@ -319,7 +319,7 @@ class Sender:
     def _batch(self, item: _Submit) -> tuple[list[tuple[int, bytes]], int]:
         """The next calls that have not ended, with their data, and the position after them."""
         with self._session.lock:
-            state = self._session.job_state(item.job)
+            state = self._session.awaited.job(item.job)
             payloads = {} if state is None else state.payloads
             calls: list[tuple[int, bytes]] = []
             size, position = 0, item.position
@@ -350,14 +350,14 @@ class Sender:
         """Have the image of a job made ready, if it has one; False when the job has ended meanwhile."""
         session, runtime = self._session, self._session.options.image
         with session.lock:
-            state = session.job_state(job)
+            state = session.awaited.job(job)
             if runtime is None or state is None or job in self._known_jobs or link.host in state.images:
                 return True
             options = state.container(link, runtime)
 
         def is_wanted() -> bool:
             with session.lock:
-                return session.job_state(job) is not None and not self._runner.is_off(link)
+                return session.awaited.job(job) is not None and not self._runner.is_off(link)
 
         ready = self._ready.get(options.key)
         try:
@@ -377,11 +377,11 @@ class Sender:
     def _head(self, client: AgentClient, job: str, link: Link) -> tuple[list[bytes], list[str]]:
         """The frames that have to come before the calls: the job, and blobs that are not there yet."""
         with self._session.lock:
-            state = self._session.job_state(job)
+            state = self._session.awaited.job(job)
             if state is None or job in self._known_jobs:
                 return [], []
             session = self._session
-            spec = state.spec(link, session.session_id, session.options, session.most_on(link.host))
+            spec = state.spec(link, session.session_id, session.options, session.hosts.most_on(link.host))
             blobs = [state.job.function, *([state.job.modules] if state.job.modules else [])]
             missing = [blob for blob in blobs if blob.sha256 not in self._known_blobs]
         head = protocol.frame_head(spec.to_json(), 0)

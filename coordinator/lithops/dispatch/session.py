@@ -9,20 +9,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING
 
 from lithops.backends.machine import Machine, Supply
 from lithops.dispatch.activity import activity_of
 from lithops.dispatch.assignment import Action, Assignment, GiveUp, Revoke, Send
-from lithops.dispatch.jobs import JobState, Retention, SessionOptions, shares
-from lithops.dispatch.outcomes import failure_of, outcome_of
+from lithops.dispatch.awaited import Awaited
+from lithops.dispatch.dismantling import end_all, not_ended
+from lithops.dispatch.hosts import Hosts
+from lithops.dispatch.jobs import Retention, SessionOptions
+from lithops.dispatch.outcomes import cancelled, outcome_of
 from lithops.dispatch.runner import HostRunner
-from lithops.errors import CallCancelled, HostError, HostLost
+from lithops.dispatch.searches import Searches
+from lithops.errors import HostError, HostLost
 from lithops.future import batch
 from lithops.job.model import Activity, Job, Outcome
-from lithops.state.keepsakes import Call
 from lithops.state.ledger import Ledger, NoLedger
 from lithops_agent.protocol import Part, ResultRecord
 
@@ -34,11 +36,8 @@ logger = logging.getLogger(__name__)
 
 _CANCEL_PATIENCE = 1.5
 """Seconds that closing waits for the hosts to have heard of cancelled calls."""
-_DISMANTLED_AT_ONCE = 16
 _NOTE_INTERVAL = 5.0
 """Seconds after which it is noted again when the agent of a host means to end."""
-_TRY_AGAIN_AFTER = 60.0
-"""Seconds after which a new call tries a host that failed again, while others are in use."""
 
 
 class RemoteSession:
@@ -55,8 +54,7 @@ class RemoteSession:
         self.session_id = session_id
         self.options = options
         self._ledger = ledger or NoLedger()
-        self._searches: dict[str, set[str]] = {}
-        """Jobs of an earlier process: the hosts that have not told yet which calls they have."""
+        self._searches = Searches()
         self._retention = Retention()
         self._running: dict[str, int] = {}
         """How many calls each host runs, as it said last."""
@@ -67,13 +65,8 @@ class RemoteSession:
         self.changed = threading.Condition(self.lock)
         self._supply = supply
         self._assignment = Assignment(())
-        self._jobs: dict[str, JobState] = {}
-        self._leaving: dict[tuple[str, int], tuple[Job, Optional[bytes]]] = {}
-        """The data of calls that have ended, until that is told."""
-        self._errors: dict[str, HostError] = {}
-        self._try_again_at: dict[str, float] = {}
-        self._runners: dict[str, HostRunner] = {}
-        self._most: dict[str, int] = {}
+        self.awaited = Awaited(self._ledger, options.printer)
+        self.hosts = Hosts(options.workers, lambda machine: HostRunner(machine, self))
         self._add(supply.machines(0))
         self.closing = False
         """Whether what is left to be said to the hosts is to be said at once."""
@@ -88,12 +81,7 @@ class RemoteSession:
         key = calls[0][0].job_key
         with self.lock:
             self._add(self._supply.machines(self._assignment.unfinished + len(calls)))
-            state = self._jobs.get(key)
-            if state is None:
-                state = self._jobs[key] = JobState(job, key, {}, {})
-            for future, payload in calls:
-                state.futures[future._number] = future
-                state.payloads[future._number] = payload
+            self.awaited.add(key, job, calls)
             self._retention.wanted(key)
             # On disk before it is under way: whoever dies now, another process can go on.
             numbered = [(future._number, payload) for future, payload in calls]
@@ -115,21 +103,19 @@ class RemoteSession:
                 found = self._end(key, number)
                 if found is None:
                     continue
-                who = {"host": host or "", "job_id": key, "call_id": future.call_id}
-                error = CallCancelled(f"{future.function_name}() was cancelled", **who)
-                ended.append((found, Outcome(ok=False, host=host or "", error=error)))
+                ended.append((found, cancelled(found, host, "was cancelled")))
                 if host is not None:
                     chosen.setdefault((host, key), []).append(number)
             for (host, key), numbers in chosen.items():
-                self._runners[host].sender.cancel(key, numbers)
-        self._tell(ended)
+                self.hosts.runners[host].sender.cancel(key, numbers)
+        self.awaited.tell(ended)
 
     def adopt(self, futures: Sequence[ResponseFuture], host: str) -> None:
         """Collect the results of futures that a function made on ``host``."""
-        runner = self._runners.get(host)
+        runner = self.hosts.runners.get(host)
         if runner is None:
             error = HostLost("the host is not one of this executor's", host=host)
-            self._tell([(future, Outcome(ok=False, host=host, error=error)) for future in futures])
+            self.awaited.tell([(future, Outcome(ok=False, host=host, error=error)) for future in futures])
             return
         with self.lock:
             if runner.wake():
@@ -141,21 +127,21 @@ class RemoteSession:
         with self.lock:
             self._ledger.resumed(list(jobs))
             for key, spooled in jobs.items():
-                mine = {f._number: f for f in futures[key] if f._number in spooled.payloads}
-                payloads = {number: spooled.payloads[number] for number in mine}
+                data = spooled.payloads
+                mine = [(f, data[f._number]) for f in futures[key] if f._number in data]
                 if mine:
-                    self._jobs[key] = JobState(spooled.job, key, mine, payloads)
-                    self._assignment.calls_sought(key, list(mine))
+                    self.awaited.add(key, spooled.job, mine)
+                    self._assignment.calls_sought(key, [future._number for future, _ in mine])
             agents = self._ledger.agents()
-            self._add(self._supply.named(agents.keys() - self._runners.keys()))
+            self._add(self._supply.named(agents.keys() - self.hosts.runners.keys()))
             for host, agent_id in agents.items():
-                if host in self._runners:
-                    self._runners[host].expect(agent_id)
+                if host in self.hosts.runners:
+                    self.hosts.runners[host].expect(agent_id)
             self._wake_hosts()
-            asked = [runner for runner in self._runners.values() if runner.in_use]
+            asked = [runner for runner in self.hosts.runners.values() if runner.in_use]
             for key in jobs:
-                if key in self._jobs:
-                    self._searches[key] = {runner.name for runner in asked}
+                if self.awaited.job(key) is not None:
+                    self._searches.begin(key, [runner.name for runner in asked])
                     for runner in asked:
                         runner.sender.find(key)
 
@@ -168,7 +154,7 @@ class RemoteSession:
     def activity(self) -> Activity:
         """What goes on at the hosts."""
         with self.lock:
-            return activity_of(self._runners.values(), self._running)
+            return activity_of(self.hosts.runners.values(), self._running)
 
     def dismantle(self) -> None:
         """End the agents of all hosts now. Calls that have not ended are cancelled.
@@ -176,26 +162,20 @@ class RemoteSession:
         Raises:
             HostError: naming the hosts that did not confirm.
         """
-        from concurrent.futures import ThreadPoolExecutor
-
         with self.lock:
             # Also those that an earlier session of this executor had.
-            self._add(self._supply.named(self._ledger.agents().keys() - self._runners.keys()))
+            self._add(self._supply.named(self._ledger.agents().keys() - self.hosts.runners.keys()))
             ended = self._cancel_all()
-            for name, runner in self._runners.items():
+            for name, runner in self.hosts.runners.items():
                 runner.retire(HostLost("dismantled", host=name))
                 self._assignment.host_lost(name)
-        self._tell(ended)
-        with ThreadPoolExecutor(_DISMANTLED_AT_ONCE) as pool:
-            failures = [error for error in pool.map(_dismantle, self._runners.values()) if error is not None]
-        for name in self._runners.keys() - {error.host for error in failures}:
+        self.awaited.tell(ended)
+        failures = end_all(self.hosts.runners.values())
+        for name in self.hosts.runners.keys() - {error.host for error in failures}:
             self._ledger.host_ended(name)
-        if not failures:
-            self._supply.end()
-        else:
-            told = "; ".join(str(error) for error in failures)
-            names = ", ".join(error.host for error in failures)
-            raise HostError(f"not dismantled: {told}", host=names, phase="dismantle")
+        if failures:
+            raise not_ended(failures)
+        self._supply.end()
 
     def close(self) -> None:
         """Wait until the hosts have what was submitted, then stop this side; a second time, do nothing."""
@@ -210,7 +190,7 @@ class RemoteSession:
             self.closed = True
             self.changed.notify_all()
         self._supply.leave()
-        for runner in self._runners.values():
+        for runner in self.hosts.runners.values():
             runner.close()
         self._ledger.close()
 
@@ -219,28 +199,24 @@ class RemoteSession:
     def host_ready(self, name: str, slots: int, *, empty: bool) -> None:
         """A host can take calls; ``empty``: it has not what it was given before."""
         with self.lock:
-            self._errors.pop(name, None)
+            self.hosts.worked(name)
             self._act(self._assignment.host_ready(name, slots, empty=empty))
 
     def host_failed(self, name: str, error: HostError) -> None:
         """A host can't be used, or is lost for good."""
         with self.lock:
-            self._errors[name] = error
-            self._try_again_at[name] = time.monotonic() + _TRY_AGAIN_AFTER
-            others = sum(1 for other, runner in self._runners.items() if other != name and runner.in_use)
+            self.hosts.failed(name, error, time.monotonic())
+            others = self.hosts.others_in_use(name)
             if others:
                 logger.warning("%s; going on with %d other host(s)", error, others)
             self._act(self._assignment.host_lost(name))
-            for key in list(self._searches):
+            for key in self._searches.jobs():
                 self.calls_found(name, key, [])
 
     def printed_came(self, parts: Sequence[Part]) -> None:
         """What calls printed whose results come next."""
         with self.lock:
-            mine = [part for part in parts if self.is_awaited(part.job, part.number)]
-            kept = self._ledger.printed(mine)
-            for part, output in zip(mine, kept):
-                self._jobs[part.job].printed[part.number] = output
+            mine = self.awaited.printed(parts)
         if self.options.printer is not None:
             self.options.printer.show_all(mine)
 
@@ -249,7 +225,7 @@ class RemoteSession:
         ended = []
         with self.lock:
             for record, body in came:
-                state = self._jobs.get(record.job)
+                state = self.awaited.job(record.job)
                 if state is None:
                     continue
                 future = self._end(record.job, record.number)
@@ -258,18 +234,14 @@ class RemoteSession:
                     job, printed = state.job, state.printed.pop(record.number, None)
                     outcome = outcome_of(record, body, name, job.function_name, job.timeout, printed)
                     ended.append((future, outcome))
-        self._tell(ended)
+        self.awaited.tell(ended)
 
     def calls_running(self, name: str, running: Collection[tuple[str, int]]) -> None:
         """These calls are being run by a host now."""
         now = self._clock()
         with self.lock:
             self._running[name] = len(running)
-            found = [
-                future
-                for job, number in running
-                if (state := self._jobs.get(job)) and (future := state.futures.get(number))
-            ]
+            found = self.awaited.futures(running)
         for future in found:
             future._on_running(now)
 
@@ -277,8 +249,7 @@ class RemoteSession:
         """These calls are on their way to a host."""
         now = self._clock()
         with self.lock:
-            state = self._jobs.get(key)
-            futures = [] if state is None else [f for n in numbers if (f := state.futures.get(n))]
+            futures = self.awaited.futures((key, number) for number in numbers)
         with batch():
             for future in futures:
                 future._on_submitted(now)
@@ -291,13 +262,12 @@ class RemoteSession:
                 for number in numbers
                 if (future := self._end(key, number)) is not None
             ]
-        self._tell(ended)
+        self.awaited.tell(ended)
 
     def calls_without_room(self, name: str, key: str, numbers: Iterable[int], error: HostError) -> None:
         """The disk of a host has no room for these calls."""
         with self.lock:
-            self._errors[name] = error
-            self._try_again_at[name] = time.monotonic() + _TRY_AGAIN_AFTER
+            self.hosts.failed(name, error, time.monotonic())
             self._act(self._assignment.calls_refused(name, key, numbers))
 
     def load_reported(self, name: str, waiting: dict[str, int], free: int) -> None:
@@ -313,18 +283,13 @@ class RemoteSession:
     def sought(self, name: str) -> list[str]:
         """Jobs of an earlier process of which a host has not told yet what it has."""
         with self.lock:
-            return [key for key, hosts in self._searches.items() if name in hosts]
+            return self._searches.asked_of(name)
 
     def calls_found(self, name: str, key: str, numbers: list[int]) -> None:
         """A host has these calls of a job, or their results, and no others."""
         with self.lock:
             self._assignment.calls_found(name, key, numbers)
-            hosts = self._searches.get(key)
-            if hosts is None:
-                return
-            hosts.discard(name)
-            if not hosts:
-                del self._searches[key]
+            if self._searches.told(key, name):
                 self._act(self._assignment.search_ended(key))
 
     def host_heard(self, name: str, agent_id: str, ends_in: float | None) -> None:
@@ -341,72 +306,40 @@ class RemoteSession:
         with self.lock:
             return self._retention.is_released(key)
 
-    def job_state(self, key: str) -> JobState | None:
-        """A job, while it has calls without a result."""
-        with self.lock:
-            return self._jobs.get(key)
-
     def jobs_on(self, name: str) -> list[str]:
         """Jobs of which a host has calls that have no result."""
         with self.lock:
-            return [key for key in self._jobs if self._assignment.calls_on(name, key)]
+            return [key for key in self.awaited.jobs() if self._assignment.calls_on(name, key)]
 
     def owns(self, key: str) -> bool:
         """Whether a job is one of this executor's, ended or not."""
         return key.startswith(f"{self.session_id}-")
-
-    def is_awaited(self, key: str, number: int) -> bool:
-        """Whether a call has no result yet."""
-        # Without the lock: the printer asks while it holds its own, and is told of jobs under this one.
-        state = self._jobs.get(key)
-        return state is not None and number in state.futures
 
     def calls_on(self, name: str, key: str) -> list[int]:
         """The calls of a job that a host has and that have no result."""
         with self.lock:
             return self._assignment.calls_on(name, key)
 
-    def any_ready(self) -> bool:
-        """Whether any host can take calls now."""
-        return any(runner.ready for runner in self._runners.values())
-
     def has_work(self, name: str) -> bool:
         """Whether a host has calls of this session without a result."""
         return self._assignment.unfinished_on(name) > 0
 
-    def most_on(self, name: str) -> int | None:
-        """How many calls run on a host at the same time at most; None: as many as it likes."""
-        return self._most.get(name)
-
     # -- inside --
 
     def _add(self, machines: Sequence[Machine]) -> None:
-        """Use those of these machines that are not in use yet, as far as the number of workers allows."""
-        runners = dict(self._runners)  # Others may be going through the one that is there.
-        for machine in machines:
-            if machine.name not in runners and len(runners) != self.options.workers:
-                self._assignment.host_added(machine.name)
-                runners[machine.name] = HostRunner(machine, self)
-        self._runners = runners
-        if self.options.workers is not None:
-            self._most = shares(list(runners), self.options.workers)
+        for name in self.hosts.add(machines):
+            self._assignment.host_added(name)
 
     def _wake_hosts(self) -> None:
-        """See that the hosts are in use; those that failed a short while ago only when no other one is."""
-        others = any(runner.in_use for runner in self._runners.values())
-        now = time.monotonic()
-        for name, runner in self._runners.items():
-            wanted = runner.in_use or not others or now >= self._try_again_at.get(name, now)
-            if (wanted and runner.wake()) or now >= self._try_again_at.get(name, now):
-                self._try_again_at.pop(name, None)
-                self._assignment.host_wanted(name)
+        for name in self.hosts.wake(time.monotonic()):
+            self._assignment.host_wanted(name)
 
     def _deliver(self) -> None:
         """Wait until the hosts have what was submitted, or those that have not were given up."""
         began_at = time.monotonic()
         with self.lock:
             self.changed.wait_for(lambda: not self._assignment.homeless, self.options.start_timeout)
-        for runner in self._runners.values():
+        for runner in self.hosts.runners.values():
             patience = _CANCEL_PATIENCE if runner.sender.cancelling else self.options.start_timeout
             runner.drain(max(began_at + patience - time.monotonic(), 0.0))
 
@@ -414,15 +347,7 @@ class RemoteSession:
         """Note that a call has ended; its future when it is the first time."""
         if not self._assignment.call_ended(key, number):
             return None
-        state = self._jobs[key]
-        self._leaving[key, number] = state.job, state.payloads.pop(number, None)
-        future = state.futures.pop(number)
-        if not state.futures:
-            del self._jobs[key]
-            if self.options.printer is not None:
-                self.options.printer.forget(key)
-            self._ledger.ended(key)
-        return future
+        return self.awaited.end(key, number)
 
     def _release(self, keys: Sequence[str]) -> None:
         """Nobody will ask for the results of these jobs: hosts may forget them."""
@@ -430,55 +355,32 @@ class RemoteSession:
             return
         self._ledger.released(keys)
         for key in keys:
-            for runner in self._runners.values():
+            for runner in self.hosts.runners.values():
                 runner.sender.job_done(key)
 
     def _cancel_all(self) -> list[tuple[ResponseFuture, Outcome]]:
         """Note that all calls have ended, because the hosts are dismantled."""
         ended = []
-        for key, state in list(self._jobs.items()):
+        for key, state in self.awaited.jobs().items():
             for number in list(state.futures):
-                host = self._assignment.host_of(key, number) or ""
+                host = self._assignment.host_of(key, number)
                 future = self._end(key, number)
                 if future is not None:
-                    who = {"host": host, "job_id": key, "call_id": future.call_id}
-                    error = CallCancelled(f"{future.function_name}() had not ended when dismantled", **who)
-                    ended.append((future, Outcome(ok=False, host=host, error=error)))
+                    ended.append((future, cancelled(future, host, "had not ended when dismantled")))
         return ended
-
-    def _tell(self, ended: Sequence[tuple[ResponseFuture, Outcome]]) -> None:
-        # Before the program is told: it may end then.
-        failures = [
-            failure_of(future.job_key, future._number, outcome) for future, outcome in ended if not outcome.ok
-        ]
-        self._ledger.outcomes(Counter(future.job_key for future, _ in ended), failures)
-        self._keep_failed(ended)
-        with batch():
-            for future, outcome in ended:
-                future._on_outcome(outcome)
-
-    def _keep_failed(self, ended: Sequence[tuple[ResponseFuture, Outcome]]) -> None:
-        """Keep what calls that failed need to run again, unless somebody wanted their end."""
-        calls = []
-        for future, outcome in ended:
-            job, data = self._leaving.pop((future.job_key, future._number), (None, None))
-            if not outcome.ok and job and data is not None and not isinstance(outcome.error, CallCancelled):
-                calls.append(Call(job, future._info, future._number, data))
-        if calls:
-            self._ledger.failed(calls)
 
     def _act(self, actions: Iterable[Action]) -> None:
         for action in actions:
             if isinstance(action, Send):
-                self._runners[action.host].sender.submit(action.job, action.numbers)
+                self.hosts.runners[action.host].sender.submit(action.job, action.numbers)
             elif isinstance(action, Revoke):
-                self._runners[action.host].sender.revoke(action.job, action.count)
+                self.hosts.runners[action.host].sender.revoke(action.job, action.count)
             elif isinstance(action, GiveUp):
                 self._give_up(action)
         self.changed.notify_all()
 
     def _give_up(self, action: GiveUp) -> None:
-        error = self._why_no_host()
+        error = self.hosts.why_none()
         if isinstance(error, HostLost):
             error = error.with_job(action.job)
         ended = []
@@ -486,23 +388,4 @@ class RemoteSession:
             future = self._end(action.job, number)
             if future is not None:
                 ended.append((future, Outcome(ok=False, host=error.host, error=error)))
-        self._tell(ended)
-
-    def _why_no_host(self) -> HostError:
-        errors = list(self._errors.values())
-        if not errors:
-            return HostError("there is no host to run it on")
-        if len(errors) == 1:
-            return errors[0]
-        told = "\n  ".join(str(error) for error in errors)
-        kind = type(errors[0]) if len({type(error) for error in errors}) == 1 else HostError
-        return kind(f"none of {len(errors)} hosts can be used:\n  {told}", host="")
-
-
-def _dismantle(runner: HostRunner) -> HostError | None:
-    """End the agent of one host; the error when it did not confirm."""
-    try:
-        runner.dismantle()
-    except HostError as exc:
-        return exc
-    return None
+        self.awaited.tell(ended)

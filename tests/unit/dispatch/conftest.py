@@ -126,13 +126,13 @@ class Bench:
 
     def wait_for_hosts(self) -> None:
         """Wait until all hosts are ready."""
-        self.wait_for(lambda: all(runner.ready for runner in self.session._runners.values()))
+        self.wait_for(lambda: all(runner.ready for runner in self.session.hosts.runners.values()))
 
     def close(self) -> None:
         for machine in self.machines.values():
             machine.gate.set()
         for session in self.sessions:
-            for runner in session._runners.values():
+            for runner in session.hosts.runners.values():
                 runner.sender.clear()
             session.close()
         for machine in self.machines.values():

@@ -27,8 +27,8 @@ def test_workers_are_shared_out_among_hosts(
     monkeypatch.chdir(tmp_path)
     config = {"lithops": {"backend": "vm", "workers": workers}, "vm": {"hosts": ["a", "b", "c"]}}
     session = open_session(resolve(config), "x-0")
-    assert {name: session.most_on(name) for name in most} == most
-    assert list(session._runners) == (list(most) or ["a", "b", "c"])
+    assert {name: session.hosts.most_on(name) for name in most} == most
+    assert list(session.hosts.runners) == (list(most) or ["a", "b", "c"])
     session.close()
 
 

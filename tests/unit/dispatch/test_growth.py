@@ -10,13 +10,13 @@ from tests.unit.dispatch.conftest import Bench, GrowingSupply, echo
 
 def test_machines_come_with_the_calls(bench: Bench) -> None:
     session = bench.open(bench.agent(echo), bench.agent(echo), bench.agent(echo), grows=True)
-    assert not session._runners
+    assert not session.hosts.runners
     assert bench.values(bench.submit(1)) == [0]
-    assert list(session._runners) == ["a"]
+    assert list(session.hosts.runners) == ["a"]
     assert bench.values(bench.submit(3)) == [0, 1, 2]
-    assert list(session._runners) == ["a", "b", "c"]
+    assert list(session.hosts.runners) == ["a", "b", "c"]
     assert bench.values(bench.submit(1)) == [0]
-    assert list(session._runners) == ["a", "b", "c"]
+    assert list(session.hosts.runners) == ["a", "b", "c"]
 
 
 def test_calls_that_have_no_result_yet_count(bench: Bench) -> None:
@@ -25,7 +25,7 @@ def test_calls_that_have_no_result_yet_count(bench: Bench) -> None:
     first = bench.submit(1)
     bench.wait_for(lambda: session.calls_on("a", first[0].job_key) == [0])
     bench.submit(1)
-    assert list(session._runners) == ["a", "b"]
+    assert list(session.hosts.runners) == ["a", "b"]
 
 
 def test_a_job_grows_onto_a_machine_that_is_ready_later(bench: Bench) -> None:
@@ -41,10 +41,10 @@ def test_a_job_grows_onto_a_machine_that_is_ready_later(bench: Bench) -> None:
 def test_no_more_machines_than_workers(bench: Bench) -> None:
     session = bench.open(bench.agent(echo), bench.agent(echo), bench.agent(echo), grows=True, workers=2)
     assert bench.values(bench.submit(1)) == [0]
-    assert session.most_on("a") == 2
+    assert session.hosts.most_on("a") == 2
     assert bench.values(bench.submit(3)) == [0, 1, 2]
-    assert list(session._runners) == ["a", "b"]
-    assert [session.most_on(name) for name in "ab"] == [1, 1]
+    assert list(session.hosts.runners) == ["a", "b"]
+    assert [session.hosts.most_on(name) for name in "ab"] == [1, 1]
 
 
 def test_machines_that_stay_are_left(bench: Bench) -> None:

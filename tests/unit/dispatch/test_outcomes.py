@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from lithops.dispatch.outcomes import failure_of, outcome_of
+from lithops.dispatch.outcomes import cancelled, failure_of, outcome_of
 from lithops.errors import (
     CallCancelled,
     CallTimeout,
@@ -17,6 +17,8 @@ from lithops.errors import (
     ResultError,
     WorkerDied,
 )
+from lithops.future import ResponseFuture
+from lithops.job.info import JobInfo
 from lithops.job.model import Outcome
 from lithops.state.records import FailureRecord
 from lithops_agent.protocol import STATS, ResultRecord, Status
@@ -138,3 +140,14 @@ def test_what_is_noted_of_a_failure(outcome: Outcome, error: str, message: str) 
     assert found == FailureRecord(job_key="j", number=4, host="h", error=error, message=found.message)
     assert found.message.startswith(message)
     assert len(found.message) <= 500
+
+
+@pytest.mark.parametrize(("host", "told"), [("a", "a"), (None, "")])
+def test_a_call_that_was_ended_from_this_side(host: str | None, told: str) -> None:
+    info = JobInfo(executor_id="e", job_id="M000", function_name="f")
+    outcome = cancelled(ResponseFuture(info, 3), host, "was cancelled")
+    error = outcome.error
+    assert isinstance(error, CallCancelled)
+    assert (outcome.ok, outcome.host) == (False, told)
+    assert (error.host, error.job_id, error.call_id) == (told, "e-M000", "00003")
+    assert "f() was cancelled" in str(error)

@@ -88,7 +88,7 @@ def test_what_a_failed_call_needs_is_kept(bench: Bench, tmp_path: Path) -> None:
     assert kept is not None
     assert kept.payloads == {1: pickle.dumps(1), 2: pickle.dumps(2)}
     assert kept.job.function.data == b"the function"
-    assert bench.session._leaving == {}
+    assert bench.session.awaited._leaving == {}
 
 
 def test_calls_are_heard_while_they_run_and_only_once(bench: Bench) -> None:

@@ -75,7 +75,7 @@ def test_an_error_in_the_thread_of_one_host_leaves_the_others(
     agents[0].wait_for(lambda: len(agents[0].calls) == 4)
     bench.machines["b"].gate.set()
     bench.wait_for_hosts()
-    collector = bench.session._runners["a"].collector
+    collector = bench.session.hosts.runners["a"].collector
     monkeypatch.setattr(collector, "_hand_over", lambda records: 1 / 0)
     agents[1].answer = echo
     agents[0].finish(futures[0].job_key, 0, Status.SUCCESS, pickle.dumps("is not handed over"))
