@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING, Union
 
 from lithops.backends.machine import Link
 from lithops.dispatch.client import AgentClient, Refused
-from lithops.dispatch.images import Ready, prepare
-from lithops.errors import HostDiskFull, HostDraining, HostError
-from lithops_agent import protocol
-from lithops_agent.protocol import Problem
+from lithops.dispatch.handover import Handover, Submission
+from lithops.errors import HostError
 
 if TYPE_CHECKING:
     from lithops.dispatch.runner import HostRunner
@@ -27,20 +25,11 @@ logger = logging.getLogger(__name__)
 
 _RELEASE_INTERVAL = 0.5
 """Seconds that the release of a job waits for others to go along."""
-_BATCH_CALLS = 2000
-_BATCH_BYTES = 4 * 1024 * 1024
-"""A submission ends with the call that reaches one of these."""
-_SENT_UNASKED = 64 * 1024
-"""Bytes of blobs that are sent without asking whether they are there, which would take a round trip."""
-_TRIES = 4
 
 
 @dataclasses.dataclass(eq=False)
 class _Submit:
-    job: str
-    numbers: Sequence[int]
-    position: int = 0
-    """How many of the numbers the agent has."""
+    calls: Submission
     tried: bool = False
     """Whether it was under way before, and may have arrived."""
 
@@ -75,7 +64,7 @@ _Item = Union[_Submit, _Revoke, _Cancel, _Release, _Find]
 
 
 class Sender:
-    """What a host is to be told, in order, and what it knows already."""
+    """What a host is to be told, in order, and the thread that tells it."""
 
     def __init__(self, runner: HostRunner) -> None:
         self._runner = runner
@@ -86,10 +75,7 @@ class Sender:
         self._done_jobs: list[str] = []
         self._done_at = 0.0
         self._releasing: list[str] = []
-        self._known_jobs: set[str] = set()
-        self._known_blobs: set[str] = set()
-        self._ready: dict[str, Ready] = {}
-        """The images that are ready on the host, by what was asked for."""
+        self._handover = Handover(runner, self.job_done)
 
     # -- what is to be sent; under the session's lock --
 
@@ -113,8 +99,8 @@ class Sender:
         if job in self._done_jobs:
             # Its calls had all ended, and now there are more; the agent has not forgotten it yet.
             self._done_jobs.remove(job)
-            self._known_jobs.add(job)
-        self._outbox.append(_Submit(job, numbers))
+            self._handover.learned(job)
+        self._outbox.append(_Submit(Submission(job, numbers)))
 
     def revoke(self, job: str, count: int) -> None:
         """Ask for calls back."""
@@ -141,8 +127,7 @@ class Sender:
 
     def job_done(self, job: str) -> None:
         """The program has been told of all calls of a job: the agent may forget it, in a while."""
-        if job in self._known_jobs and not self._session.options.nested:
-            self._known_jobs.discard(job)
+        if not self._session.options.nested and self._handover.forget_job(job):
             if not self._done_jobs:
                 self._done_at = time.monotonic()
             self._done_jobs.append(job)
@@ -156,19 +141,14 @@ class Sender:
     def send_all_again(self) -> None:
         """The agent may have lost some of what it had been sent: it takes what it lacks."""
         for job in self._session.jobs_on(self._runner.name):
-            self._outbox.appendleft(_Submit(job, self._session.calls_on(self._runner.name, job)))
+            calls = Submission(job, self._session.calls_on(self._runner.name, job))
+            self._outbox.appendleft(_Submit(calls))
 
     def forget_agent(self) -> None:
         """The agent is another one: it knows nothing, and nothing that was to be sent is for it."""
         self.clear()
         self._done_jobs.clear()
-        self._known_jobs.clear()
-        self._known_blobs.clear()
-        self._ready.clear()
-        for job in self._session.jobs_on(self._runner.name):
-            state = self._session.awaited.job(job)
-            if state is not None:
-                state.images.pop(self._runner.name, None)
+        self._handover.forget_all()
 
     # -- the thread --
 
@@ -223,7 +203,7 @@ class Sender:
         if isinstance(item, _Submit):
             self._is_submitting = True
             try:
-                self._submit(client, link, item)
+                self._handover.submit(client, link, item.calls)
             finally:
                 self._is_submitting = False
         elif isinstance(item, _Revoke):
@@ -246,7 +226,7 @@ class Sender:
             # The answer was lost, so nobody knows what the host gave back. It is sent all that it has
             # to have, and takes what it lacks.
             held = self._session.calls_on(self._runner.name, item.job)
-            self._submit(client, link, _Submit(item.job, held))
+            self._handover.submit(client, link, Submission(item.job, held))
         else:
             try:
                 numbers = client.revoke(item.job, item.count)
@@ -271,7 +251,7 @@ class Sender:
             # Unless that host was asked again meanwhile because it has another agent.
             if item in self._outbox:
                 if numbers:
-                    self._known_jobs.add(item.job)
+                    self._handover.learned(item.job)
                 self._session.calls_found(self._runner.name, item.job, numbers)
 
     def _release(self, client: AgentClient, item: _Release) -> None:
@@ -287,127 +267,3 @@ class Sender:
         finally:
             with self._session.lock:
                 self._releasing = []
-
-    # -- submissions --
-
-    def _submit(self, client: AgentClient, link: Link, item: _Submit) -> None:
-        name, failures = self._runner.name, 0
-        while True:
-            calls, position = self._batch(item)
-            if not calls:
-                return
-            numbers = [number for number, _ in calls]
-            try:
-                if not self._make_ready(client, link, item.job):
-                    return
-                self._submit_batch(client, link, item.job, calls)
-            except Refused as exc:
-                if exc.kind == Problem.DRAINING:
-                    message = "it is being dismantled and takes no more calls"
-                    raise HostDraining(message, host=name, phase="submit") from exc
-                failures += 1
-                if exc.kind in (Problem.MISSING_BLOBS, Problem.UNKNOWN_JOB) and failures < _TRIES:
-                    self._agent_forgot(item)
-                    continue
-                self._session.calls_refused(name, item.job, numbers, exc)
-            except HostDiskFull as exc:
-                self._session.calls_without_room(name, item.job, numbers, exc)
-            else:
-                failures = 0
-            item.position = position
-
-    def _batch(self, item: _Submit) -> tuple[list[tuple[int, bytes]], int]:
-        """The next calls that have not ended, with their data, and the position after them."""
-        with self._session.lock:
-            state = self._session.awaited.job(item.job)
-            payloads = {} if state is None else state.payloads
-            calls: list[tuple[int, bytes]] = []
-            size, position = 0, item.position
-            while position < len(item.numbers) and len(calls) < _BATCH_CALLS and size < _BATCH_BYTES:
-                number = item.numbers[position]
-                position += 1
-                payload = payloads.get(number)
-                if payload is not None:
-                    calls.append((number, payload))
-                    size += len(payload)
-            return calls, position
-
-    def _submit_batch(
-        self, client: AgentClient, link: Link, job: str, calls: Sequence[tuple[int, bytes]]
-    ) -> None:
-        pieces, blobs = self._head(client, job, link)
-        # Before, not after: the first results may be here before the answer is.
-        self._session.calls_sent(job, [number for number, _ in calls])
-        client.submit([*pieces, *protocol.calls_frame(job, calls)])
-        with self._session.lock:
-            self._known_jobs.add(job)
-            self._known_blobs.update(blobs)
-            if self._session.is_released(job):
-                # It was while these calls were on their way.
-                self.job_done(job)
-
-    def _make_ready(self, client: AgentClient, link: Link, job: str) -> bool:
-        """Have the image of a job made ready, if it has one; False when the job has ended meanwhile."""
-        session, runtime = self._session, self._session.options.image
-        with session.lock:
-            state = session.awaited.job(job)
-            if runtime is None or state is None or job in self._known_jobs or link.host in state.images:
-                return True
-            options = state.container(link, runtime)
-
-        def is_wanted() -> bool:
-            with session.lock:
-                return session.awaited.job(job) is not None and not self._runner.is_off(link)
-
-        ready = self._ready.get(options.key)
-        try:
-            ready = ready or prepare(client, runtime, options, job, link.host, is_wanted, self._runner.tell)
-        finally:
-            self._runner.tell("")
-        if ready is not None:
-            with session.lock:
-                if not runtime.pull:
-                    # Later jobs find it there, and need no question.
-                    self._ready[options.key] = ready
-                state.images[link.host] = ready
-                for future in state.futures.values():
-                    future._info.digests[link.host] = ready.digest or ready.options.image
-        return ready is not None
-
-    def _head(self, client: AgentClient, job: str, link: Link) -> tuple[list[bytes], list[str]]:
-        """The frames that have to come before the calls: the job, and blobs that are not there yet."""
-        with self._session.lock:
-            state = self._session.awaited.job(job)
-            if state is None or job in self._known_jobs:
-                return [], []
-            session = self._session
-            spec = state.spec(link, session.session_id, session.options, session.hosts.most_on(link.host))
-            blobs = [state.job.function, *([state.job.modules] if state.job.modules else [])]
-            missing = [blob for blob in blobs if blob.sha256 not in self._known_blobs]
-        head = protocol.frame_head(spec.to_json(), 0)
-        if sum(len(blob.data) for blob in missing) > _SENT_UNASKED:
-            lacking = _blobs_lacking(client, head)
-            missing = [blob for blob in missing if blob.sha256 in lacking]
-        pieces: list[bytes] = []
-        for blob in missing:
-            pieces += protocol.blob_frame(blob.sha256, blob.data)
-        return [*pieces, head], [blob.sha256 for blob in blobs]
-
-    def _agent_forgot(self, item: _Submit) -> None:
-        """The agent lacks the job or its blobs: it is told again of all that it has to have."""
-        with self._session.lock:
-            if item.job in self._known_jobs:
-                item.numbers, item.position = self._session.calls_on(self._runner.name, item.job), 0
-            self._known_jobs.discard(item.job)
-            self._known_blobs.clear()
-
-
-def _blobs_lacking(client: AgentClient, job_frame: bytes) -> frozenset[str]:
-    """Tell an agent of a job; the hashes of the blobs that it lacks. An earlier script may have left some."""
-    try:
-        client.submit([job_frame])
-    except Refused as exc:
-        if exc.kind != Problem.MISSING_BLOBS:
-            raise
-        return frozenset(exc.details["missing"])
-    return frozenset()
