@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Optional, Union
-from weakref import WeakSet
 
 from lithops import at_exit
 from lithops.calls import Calls
-from lithops.errors import HostError, NotSupportedYet, WaitTimeout
+from lithops.errors import NotSupportedYet, WaitTimeout
 from lithops.future import ResponseFuture
 from lithops.futures_list import FuturesList
 from lithops.job.info import owners
-from lithops.wait import ALL_COMPLETED, Futures, Gathering, as_list, cancel, collect
+from lithops.wait import ALL_COMPLETED, Futures, Gathering, as_list, collect
 
 if TYPE_CHECKING:
     from lithops.accounting.summary import JobSummary
     from lithops.config import Settings
     from lithops.job.model import Session
 
-logger = logging.getLogger(__name__)
-
 LogLevel = Union[str, int, None, Literal[False]]
 
 _numbers = itertools.count()
 _session_ids: dict[int, str] = {}
-_open: WeakSet[FunctionExecutor] = WeakSet()
-_sessions: WeakSet[Session] = WeakSet()
-"""They outlive executors that were variables of a function, and have their last words at the exit."""
 
 
 def _open_session(settings: Settings, executor_id: str) -> Session:
@@ -73,6 +65,7 @@ class FunctionExecutor(Calls):
         **backend_keys: Any,
     ) -> None:
         from lithops.config import default_config, resolve
+        from lithops.ending import Ending
         from lithops.job.submitter import Submitter
 
         in_worker = "LITHOPS_WORKER" in os.environ
@@ -94,9 +87,8 @@ class FunctionExecutor(Calls):
         super().__init__(
             Submitter(self.executor_id, self._settings, self._open, self._clock, in_worker=in_worker)
         )
-        self._dismantled = False
+        self._ending = Ending(self, self._submitter, dismantles=self._settings.standalone.ends_at_exit)
         owners[self.executor_id] = self
-        _open.add(self)
 
     def __enter__(self) -> FunctionExecutor:
         return self
@@ -109,11 +101,11 @@ class FunctionExecutor(Calls):
         exception leaves the block.
         """
         if exc_info and exc_info[0] is KeyboardInterrupt:
-            self._interrupt()
-        if self._settings.standalone.ends_at_exit:
-            self._dismantle_at_exit(quietly=bool(exc_info) and exc_info[0] is not None)
+            self._ending.interrupt()
+        if self._ending.dismantles:
+            self._ending.dismantle_used(quietly=bool(exc_info) and exc_info[0] is not None)
         elif all(future.done and not future._may_have_children for future in self._unread):
-            self._submitter.close()
+            self._ending.close()
 
     def __repr__(self) -> str:
         from lithops.display import describe_executor
@@ -261,24 +253,7 @@ class FunctionExecutor(Calls):
         Raises:
             HostError: hosts that did not confirm; it names them.
         """
-        if self._dismantled and not self._submitter.has_session:
-            return
-        try:
-            self._submitter.session().dismantle()
-        finally:
-            self._submitter.close()
-        self._dismantled = True
-
-    def _dismantle_at_exit(self, *, quietly: bool) -> None:
-        """End the hosts that were used; ``quietly``: what fails is only logged."""
-        if not self._submitter.has_session:
-            return
-        try:
-            self.dismantle()
-        except HostError as exc:
-            if not quietly:
-                raise
-            logger.warning("%s", exc)
+        self._ending.dismantle()
 
     def plot(self, fs: Optional[Futures] = None, dst: Optional[str] = None, figsize: Any = (10, 6)) -> None:
         """Reserved."""
@@ -295,19 +270,12 @@ class FunctionExecutor(Calls):
         return summary_of(self._settings, self.executor_id, self.futures, self._clock(), cloud_objects_n)
 
     def _open(self, settings: Settings, executor_id: str) -> Session:
-        at_exit.register(_close_all)
-        if settings.standalone.ends_at_exit:
-            at_exit.register_early(_dismantle_all)
-        self._dismantled = False
-        session = self._session_factory(settings, executor_id)
-        _sessions.add(session)
-        return session
+        from lithops import ending
 
-    def _interrupt(self) -> None:
-        """The program is being interrupted: end what goes on."""
-        count = cancel(self.futures)
-        if count:
-            logger.warning("interrupted: %d calls that had not ended are cancelled", count)
+        at_exit.register(ending.close_all)
+        if settings.standalone.ends_at_exit:
+            at_exit.register_early(ending.dismantle_all)
+        return self._ending.begin(lambda: self._session_factory(settings, executor_id))
 
     def _set_up_logs(self, level: LogLevel) -> None:
         from lithops import logs
@@ -402,32 +370,3 @@ def _new_executor_id() -> str:
     if session_id is None:
         session_id = _session_ids[process] = os.urandom(6).hex()
     return f"{session_id}-{next(_numbers)}"
-
-
-def _dismantle_all() -> None:
-    """The program ends: so do the hosts that were to end with it."""
-    for executor in list(_open):
-        if executor._settings.standalone.ends_at_exit:
-            executor._dismantle_at_exit(quietly=True)
-
-
-def _close_all() -> None:
-    if _program_was_interrupted():
-        import signal
-
-        # A second Ctrl-C would leave calls running on the hosts; telling those takes a moment at most.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        for executor in list(_open):
-            executor._interrupt()
-    for executor in list(_open):
-        executor._submitter.close()
-    for session in list(_sessions):
-        session.close()
-    attachment = sys.modules.get("lithops.attachment")
-    if attachment is not None:
-        attachment.close_all()
-
-
-def _program_was_interrupted() -> bool:
-    """Whether this program ends by a KeyboardInterrupt; in an interactive one it may be an old story."""
-    return getattr(sys, "last_type", None) is KeyboardInterrupt and not hasattr(sys, "ps1")
