@@ -1,19 +1,13 @@
-"""Fakes of what a session talks to, for tests: an agent in this process, and a machine that leads to it."""
+"""A fake agent, for tests: it runs in this process, and its calls end as a test says."""
 
 from __future__ import annotations
 
 import io
-import json
-import re
-import socket
 import threading
-import urllib.parse
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Optional, cast
+from typing import Any, Optional
 
-from lithops.backends.machine import Link
-from lithops.ssh.http import SocketLike, open_local
+from lithops.testing_server import Refusal, serve
 from lithops_agent import protocol
 from lithops_agent.protocol import Endpoint, JobSpec, Problem, ResultRecord
 
@@ -60,7 +54,7 @@ class FakeAgent:
         self._results: list[tuple[ResultRecord, bytes]] = []
         self._seq = 0
         self._closed = False
-        self._server = _serve(self)
+        self._server = serve(self)
 
     @property
     def port(self) -> int:
@@ -114,6 +108,37 @@ class FakeAgent:
         self._server.shutdown()
         self._server.server_close()
 
+    # -- what the server asks --
+
+    def next_cut(self, path: str) -> str:
+        """Where the connection of the next request to an endpoint breaks, if it does."""
+        return self.cuts[path].pop(0) if self.cuts.get(path) else ""
+
+    def carry_out(self, path: str, asked: Any) -> Any:
+        """Ask an endpoint."""
+        endpoints: dict[str, Callable[[Any], Any]] = {
+            protocol.INFO.path: self.info,
+            protocol.STATUS.path: self.status,
+            protocol.SUBMIT.path: self.submit,
+            protocol.RESULTS.path: self.results,
+            protocol.BODY.path: self.body,
+            protocol.PRINTED.path: self.printed,
+            protocol.HOLD.path: self.hold,
+            protocol.CONTENTS.path: self.contents,
+            protocol.ENTER.path: self.enter,
+            protocol.JOB.path: self.holdings,
+            protocol.CANCEL.path: self.cancel,
+            protocol.REVOKE.path: self.revoke,
+            protocol.RELEASE.path: self.release,
+            protocol.DISMANTLE.path: self.dismantle,
+            protocol.PLATFORM.path: self.platform,
+            protocol.ENVIRONMENT.path: self.environment,
+            protocol.RUNTIMES.path: self.runtimes,
+            protocol.REMOVE.path: self.remove,
+        }
+        self.log.append((path, asked))
+        return endpoints[path](asked)
+
     # -- the endpoints; each is called under the lock --
 
     def info(self, asked: Any) -> dict[str, Any]:
@@ -138,7 +163,7 @@ class FakeAgent:
     def submit(self, body: bytes) -> dict[str, Any]:
         if self.refusals:
             status, problem = self.refusals.pop(0)
-            raise _Problem(status, problem)
+            raise Refusal(status, problem)
         stream, accepted = io.BytesIO(body), 0
         while (head := protocol.read_frame_head(stream)) is not None:
             header, size = head
@@ -148,7 +173,7 @@ class FakeAgent:
                 spec = JobSpec.from_json(header)
                 missing = [sha for sha in spec.blobs() if sha not in self.blobs]
                 if missing:
-                    raise _Problem(409, {"type": Problem.MISSING_BLOBS, "detail": "", "missing": missing})
+                    raise Refusal(409, {"type": Problem.MISSING_BLOBS, "detail": "", "missing": missing})
                 self.specs.setdefault(spec.job, spec)
             else:
                 accepted += self._accept(header, protocol.read_exactly(stream, size))
@@ -157,7 +182,7 @@ class FakeAgent:
     def _accept(self, header: dict[str, Any], payload: bytes) -> int:
         job, stream, fresh = header["job"], io.BytesIO(payload), []
         if job not in self.specs:
-            raise _Problem(404, {"type": Problem.UNKNOWN_JOB, "detail": f"unknown job {job}"})
+            raise Refusal(404, {"type": Problem.UNKNOWN_JOB, "detail": f"unknown job {job}"})
         known = {(record.job, record.number) for record, _ in self._results} | set(self.calls)
         for number, size in protocol.read_call_table(stream, header["count"], len(payload)):
             data = protocol.read_exactly(stream, size)
@@ -245,7 +270,7 @@ class FakeAgent:
         for record, body in self._results:
             if record.seq == seq and record.body is None:
                 return body
-        raise _Problem(404, {"type": Problem.UNKNOWN_RESULT, "detail": f"no body is kept for result {seq}"})
+        raise Refusal(404, {"type": Problem.UNKNOWN_RESULT, "detail": f"no body is kept for result {seq}"})
 
     def holdings(self, job: str) -> dict[str, Any]:
         held = {number for j, number in self.calls if j == job}
@@ -296,184 +321,3 @@ class FakeAgent:
         if missing:
             return {"state": "missing", "missing": missing, "why": {}}
         return {"state": "ready", "python": f"/environments/{asked['environment']}"}
-
-
-class _Problem(Exception):
-    def __init__(self, status: int, problem: dict[str, Any]) -> None:
-        super().__init__(problem)
-        self.status, self.problem = status, problem
-
-
-def _serve(agent: FakeAgent) -> ThreadingHTTPServer:
-    class Handler(_Handler):
-        pass
-
-    Handler.agent = agent
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    return server
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """One connection to a `FakeAgent`."""
-
-    agent: FakeAgent
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
-
-    def do_GET(self) -> None:
-        self._handle()
-
-    def do_POST(self) -> None:
-        self._handle()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
-    def _handle(self) -> None:
-        url = urllib.parse.urlsplit(self.path)
-        sent = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        path = re.sub(r"/results/\d+/body", protocol.BODY.path[3:], url.path)
-        path = re.sub(r"/jobs/[^/]+", protocol.JOB.path[3:], path)
-        agent = self.agent
-        with agent.changed:
-            cut = agent.cuts[path].pop(0) if agent.cuts.get(path) else ""
-            if cut == "before":
-                self._hang_up()
-                return
-            status, answer = self._answer(path, url, sent)
-            agent.changed.notify_all()
-        if cut == "after":
-            self._hang_up()
-            return
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def _hang_up(self) -> None:
-        self.close_connection = True
-
-    def _answer(self, path: str, url: urllib.parse.SplitResult, sent: bytes) -> tuple[int, bytes]:
-        agent = self.agent
-        if self.headers.get("Authorization") != f"Bearer {agent.token}":
-            return 401, json.dumps({"type": Problem.UNAUTHORIZED, "detail": "no valid token"}).encode()
-        asked: Any
-        if path == protocol.SUBMIT.path:
-            asked = sent
-        elif path == protocol.BODY.path:
-            asked = int(url.path.split("/")[-2])
-        elif path == protocol.JOB.path:
-            asked = urllib.parse.unquote(url.path.split("/")[-1])
-        else:
-            asked = json.loads(sent) if sent else dict(urllib.parse.parse_qsl(url.query))
-        handlers: dict[str, Callable[[Any], Any]] = {
-            protocol.INFO.path: agent.info,
-            protocol.STATUS.path: agent.status,
-            protocol.SUBMIT.path: agent.submit,
-            protocol.RESULTS.path: agent.results,
-            protocol.BODY.path: agent.body,
-            protocol.PRINTED.path: agent.printed,
-            protocol.HOLD.path: agent.hold,
-            protocol.CONTENTS.path: agent.contents,
-            protocol.ENTER.path: agent.enter,
-            protocol.JOB.path: agent.holdings,
-            protocol.CANCEL.path: agent.cancel,
-            protocol.REVOKE.path: agent.revoke,
-            protocol.RELEASE.path: agent.release,
-            protocol.DISMANTLE.path: agent.dismantle,
-            protocol.PLATFORM.path: agent.platform,
-            protocol.ENVIRONMENT.path: agent.environment,
-            protocol.RUNTIMES.path: agent.runtimes,
-            protocol.REMOVE.path: agent.remove,
-        }
-        agent.log.append((path, asked))
-        try:
-            answer = handlers[path](asked)
-        except _Problem as exc:
-            return exc.status, json.dumps({"status": exc.status, **exc.problem}).encode()
-        return 200, answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-
-
-class FakeMachine:
-    """A machine whose agent runs in this process; closing a link breaks its connections, as with SSH.
-
-    ``agent`` may be replaced by another one. ``failures`` are raised by the next attempts to open a link, in
-    order; ``down`` by all, while it is set. No link is opened before ``gate`` is set. ``opened`` counts them.
-    """
-
-    def __init__(self, name: str, agent: FakeAgent) -> None:
-        self.name = name
-        self.agent = agent
-        self.failures: list[Exception] = []
-        self.down: Optional[Exception] = None
-        self.gate = threading.Event()
-        self.gate.set()
-        self.opened = 0
-        self._connections = _Connections()
-
-    def open(self) -> Link:
-        """A link to the agent as it is now."""
-        self.gate.wait()
-        if self.down is not None:
-            raise self.down
-        if self.failures:
-            raise self.failures.pop(0)
-        self.opened += 1
-        self._connections = connections = _Connections()
-
-        def opener(timeout: float) -> SocketLike:
-            return connections.open(self.agent.port, timeout)
-
-        return Link(
-            host=self.name,
-            agent_id=self.agent.agent_id,
-            token=self.agent.token,
-            runtime="python3",
-            opener=opener,
-            close=connections.close,
-        )
-
-    def find(self) -> Optional[Link]:
-        """A link to the agent, which always runs."""
-        return self.open()
-
-    def dismantle(self, ask: Callable[[Link, str], None]) -> None:
-        """Tell the agent to end; it is believed."""
-        link = self.open()
-        try:
-            ask(link, "remove")
-        finally:
-            link.close()
-
-    def cut(self) -> None:
-        """Break the link."""
-        self._connections.close()
-
-
-class _Connections:
-    """The connections of one link."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._open: list[socket.socket] = []
-        self._closed = False
-
-    def open(self, port: int, timeout: float) -> SocketLike:
-        with self._lock:
-            if self._closed:
-                raise ConnectionResetError("the link is closed")
-            sock = open_local(port)(timeout)
-            self._open.append(cast(socket.socket, sock))
-            return sock
-
-    def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            for sock in self._open:
-                try:
-                    sock.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass  # It was closed already.

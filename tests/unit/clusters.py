@@ -15,7 +15,8 @@ from lithops.config.settings import Settings
 from lithops.errors import HostTimeout, HostUnreachable
 from lithops.inspection import hosts
 from lithops.state.records import ExecutorRecord, HostRecord, JobRecord, Records
-from lithops.testing_agent import FakeAgent, FakeMachine
+from lithops.testing_agent import FakeAgent
+from lithops.testing_machine import FakeMachine
 from lithops_agent.protocol import JobSpec
 
 

@@ -17,7 +17,8 @@ from lithops.dispatch.session import RemoteSession
 from lithops.future import ResponseFuture
 from lithops.job.info import JobInfo
 from lithops.job.model import Blob, Job
-from lithops.testing_agent import Answer, FakeAgent, FakeMachine
+from lithops.testing_agent import Answer, FakeAgent
+from lithops.testing_machine import FakeMachine
 from lithops_agent.protocol import Status
 
 PATIENCE = 20.0

@@ -12,7 +12,8 @@ from lithops.dispatch.handover import Handover, Submission
 from lithops.errors import HostDraining, HostError, HostLost
 from lithops.future import ResponseFuture
 from lithops.job.model import Job
-from lithops.testing_agent import FakeAgent, FakeMachine
+from lithops.testing_agent import FakeAgent
+from lithops.testing_machine import FakeMachine
 from lithops_agent import protocol
 from lithops_agent.protocol import Problem
 from tests.unit.dispatch.conftest import Bench, blob

@@ -16,7 +16,7 @@ from lithops.printing import Printer
 from lithops.state.keepsakes import Keepsakes
 from lithops.state.ledger import Ledger
 from lithops.testing import account_of
-from lithops.testing_agent import FakeMachine
+from lithops.testing_machine import FakeMachine
 from lithops_agent.protocol import Status
 from tests.unit.dispatch.conftest import PATIENCE, Bench
 

@@ -17,7 +17,8 @@ from lithops.shell.sources import changed_since, read_sources, source_files
 from lithops.shell.visiting import Entrance, kept_job, visit
 from lithops.state.keepsakes import Call, Keepsakes
 from lithops.state.spool import SpooledJob
-from lithops.testing_agent import FakeAgent, FakeMachine
+from lithops.testing_agent import FakeAgent
+from lithops.testing_machine import FakeMachine
 from lithops_agent import protocol
 from tests.unit.state.test_spool import a_job, info, write
 

@@ -16,7 +16,8 @@ from lithops.inspection import hosts
 from lithops.overdue import end_overdue
 from lithops.state.ledger import Ledger
 from lithops.state.records import HostRecord, Records
-from lithops.testing_agent import FakeAgent, FakeMachine
+from lithops.testing_agent import FakeAgent
+from lithops.testing_machine import FakeMachine
 from tests.unit.state.test_spool import a_job, info
 
 CONFIG = {"lithops": {"backend": "vm"}, "vm": {"ip_address": "h", "ssh_password": "secret"}}
