@@ -28,6 +28,7 @@ import dataclasses
 import enum
 import json
 import struct
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -416,6 +417,8 @@ def read_frame_head(stream: Reader) -> tuple[dict[str, Any], int] | None:
     header_size, payload_size = _FRAME.unpack(first)
     if header_size > MAX_HEADER:
         raise ProtocolError(f"a frame header of {header_size} bytes")
+    if payload_size > sys.maxsize:
+        raise ProtocolError(f"a frame of {payload_size} bytes")
     try:
         header = json.loads(read_exactly(stream, header_size))
     except (ValueError, RecursionError) as exc:

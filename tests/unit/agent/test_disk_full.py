@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lithops_agent import load
 from lithops_agent.ballast import BALLAST_SIZE, Ballast
 from lithops_agent.journal import Ended, Journal
 from lithops_agent.recorder import Recorder
@@ -214,6 +216,9 @@ def test_calls_go_on_when_there_is_space_again(tmp_path: Path, monkeypatch: pyte
         go = tmp_path / "go"
         job = shop.submit(functions.wait_for, [(str(go), str(tmp_path / f"begun-{n}")) for n in range(6)])
         within(10, lambda: len(list(tmp_path.glob("begun-*"))) == 2)
+        # Of calls that take long, none is queued at a worker ahead of time.
+        long_since = time.time() + 1.5 * load._LONG
+        within(10, lambda: time.time() > long_since)
         go.touch()
         within(10, lambda: shop.pool._recorder.is_stuck)
         within(10, lambda: not shop.pool.snapshot()[1], "the end of what runs")

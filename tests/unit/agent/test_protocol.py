@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import struct
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -327,6 +328,12 @@ def survives(read: Callable[[bytes], None], data: bytes) -> None:
 @given(data=st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     survives(read_all, data)
+
+
+def test_a_frame_that_no_machine_could_hold_is_refused() -> None:
+    for size in (sys.maxsize + 1, 2**64 - 1):
+        with pytest.raises(ProtocolError, match="a frame of"):
+            protocol.read_frame_head(io.BytesIO(protocol.frame_head({"kind": "calls"}, size)))
 
 
 @settings(max_examples=200, deadline=None)
