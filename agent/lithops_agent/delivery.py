@@ -54,12 +54,13 @@ class Delivery:
         deadline = time.monotonic() + wait
         while True:
             waiting, running = self._pool.snapshot()
-            # The running ones first: one that ends meanwhile is found among the ended.
+            # The running ones first: one that ends meanwhile is found among the ended, or is yet to be.
             now = self._pool.printing(job)
+            pending = self._pool.pending(job)
             cursor, parts = self._journal.printed(job, after, _PAGE)
             parts += [part for old in now if (part := _since(old, seen.get(old.number, 0))).text]
             mine = [number for name, number in running if name == job]
-            left = waiting.get(job, 0) + len(mine)
+            left = waiting.get(job, 0) + len(mine) + pending
             if parts or not left or time.monotonic() >= deadline or self._closed:
                 return {"cursor": cursor, "running": mine, "left": left}, parts
             time.sleep(_LOOK)

@@ -225,6 +225,10 @@ class Pool:
         with self._lock:
             return self._scheduler.waiting(), self._scheduler.running()
 
+    def pending(self, job: str) -> int:
+        """How many calls of a job have ended without being in the journal yet."""
+        return self._recorder.pending(job)
+
     def busy_jobs(self) -> set[str]:
         """Jobs with calls that wait or run."""
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from lithops_agent.disk import is_disk_full
@@ -26,6 +27,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._arrived = threading.Condition()
         self._ended: list[Ended] = []
+        self._pending: Counter[str] = Counter()
         self._recorded: dict[str, int] = {}
         self._retry_at: float | None = None
         self.recorded_at: float | None = None
@@ -35,9 +37,14 @@ class Recorder:
         """A call has ended; `settle` records it."""
         with self._lock:
             self._ended.append(ended)
+            self._pending[ended.job] += 1
 
     def __len__(self) -> int:
         return len(self._ended)
+
+    def pending(self, job: str) -> int:
+        """How many calls of a job have ended and are not in the journal yet."""
+        return self._pending[job]
 
     @property
     def is_stuck(self) -> bool:
@@ -77,6 +84,11 @@ class Recorder:
             self._retry_at = self._clock() + _RETRY
             return False
         self._retry_at = None
+        with self._lock:
+            for job, count in Counter(e.job for e in ended).items():
+                self._pending[job] -= count
+                if not self._pending[job]:
+                    del self._pending[job]
         with self._arrived:
             for session, count in sessions.items():
                 self._recorded[session] = self._recorded.get(session, 0) + count

@@ -11,7 +11,7 @@ import pytest
 
 from lithops_agent import delivery as delivery_module
 from lithops_agent.delivery import Delivery
-from lithops_agent.journal import Page
+from lithops_agent.journal import Ended, Page
 from lithops_agent.protocol import Part
 from tests.unit.agent import functions
 from tests.unit.agent.pools import Workshop, within
@@ -135,3 +135,24 @@ def test_what_a_call_prints_is_told_once_while_it_runs_and_when_it_has_ended(
         [Part(job.job, 0, 0, b"one\nthen\n")],
     )
     within(10, lambda: delivery.printed(job.job, 1, {}, LONG)[1] == [], "the end of a job without more")
+
+
+def test_what_a_call_printed_is_waited_for_until_it_is_in_the_journal(
+    shop: Workshop, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has ended, so that it does not run any more, and it is not among those that are kept yet."""
+    record, may_record = shop.journal.record, threading.Event()
+
+    def record_later(ended: list[Ended]) -> None:
+        assert may_record.wait(LONG)
+        record(ended)
+
+    monkeypatch.setattr(shop.journal, "record", record_later)
+    job = shop.submit(functions.say, [("hello",)])
+    within(10, lambda: shop.pool.pending(job.job) == 1)
+    header, parts = delivery.printed(job.job, 0, {}, 0.0)
+    assert (header["left"], header["running"], parts) == (1, [], [])
+    may_record.set()
+    header, parts = delivery.printed(job.job, 0, {}, LONG)
+    assert [bytes(part.text) for part in parts] == [b"hello\n"]
+    assert delivery.printed(job.job, header["cursor"], {}, 0.0)[0]["left"] == 0
