@@ -14,6 +14,9 @@ from lithops.errors import HostError
 
 logger = logging.getLogger(__name__)
 
+_GLANCE = 0.1
+"""Seconds within which Ctrl-C ends a wait."""
+
 
 class Turn:
     """Held while a machine is seen to. ``with turn`` waits for it, and holds it."""
@@ -64,8 +67,13 @@ class Turn:
 
     def settle(self) -> None:
         """Wait until nobody holds the turn. The machine may be wanted again after that."""
-        with self:
+        # By glances: a signal that comes just before a wait begins would not end it.
+        while not self._lock.acquire(timeout=_GLANCE):
+            pass
+        try:
             self._unwanted.clear()
+        finally:
+            self._lock.release()
 
 
 class ComingUp(Protocol):
