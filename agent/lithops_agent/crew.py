@@ -74,7 +74,8 @@ class Crew:
     def start(self, worker: int, spec: JobSpec, processes: int) -> None:
         """Start a worker for a job; ``processes`` is how many workers are to be expected.
 
-        Raises OSError when that can't be; it `has_ended` then, which is left to the caller to tell.
+        Raises OSError when that can't be. One that could not be forked `has_ended` then, which is left to
+        the caller to tell; one that this process has no descriptors for is not in the crew.
         """
         order = self._orders.order(worker, spec)
         process = Process(worker, spec.job, str(self._journal.log_path(worker)), order["note"])

@@ -381,6 +381,8 @@ class Pool:
         try:
             self._crew.start(action.worker, spec, self.processes)
         except OSError as exc:
+            if self._crew.get(action.worker) is None:
+                raise  # It is this process that can't go on: another agent does, from the journal.
             self._scheduler.not_started(action.worker)
             self._crew.has_ended(action.worker, Exit(f"{spec.runtime} can't be started: {exc}"))
 

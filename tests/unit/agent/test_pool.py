@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from lithops_agent import printed as printed_module
+from lithops_agent import processes as processes_module
 from lithops_agent.protocol import INLINE_LIMIT, Status
 from tests.unit.agent import functions
 from tests.unit.agent.pools import Workshop, is_alive, within
@@ -230,6 +232,22 @@ def test_calls_that_were_given_away_are_not_run(shop: Workshop, tmp_path: Path) 
     results = shop.wait(job, 10 - len(given))
     assert sorted([*results.records, *given]) == list(range(10))
     assert shop.pool.revoke(job.job, 5) == []
+
+
+def test_an_agent_without_descriptors_for_a_worker_does_not_go_on_as_if_it_had_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(path: str) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    shop = Workshop(tmp_path, processes=1)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(processes_module, "_open_log", no_more)
+            with pytest.raises(OSError, match="Too many open files"):
+                shop.submit(functions.double, [(1,)])
+    finally:
+        shop.close()
 
 
 def test_a_released_job_is_killed_and_forgotten(shop: Workshop, tmp_path: Path) -> None:
