@@ -26,9 +26,11 @@ _sessions: WeakSet[Session] = WeakSet()
 
 
 class Caller(Protocol):
-    """What is used of an executor."""
+    """What is used of an executor; a class of the user's may do more when it is dismantled."""
 
     futures: list[ResponseFuture]
+
+    def dismantle(self) -> None: ...
 
 
 class Opener(Protocol):
@@ -46,7 +48,7 @@ class Ending:
     """The end of one executor: what becomes of its calls and its hosts.
 
     Args:
-        caller: the executor; an interrupt cancels all of its calls.
+        caller: the executor; an interrupt cancels all of its calls, and it is dismantled by itself.
         opener: has the session with its hosts.
         dismantles: whether the hosts are to end with the executor's block, and with the program.
     """
@@ -90,7 +92,7 @@ class Ending:
         if not self._opener.has_session:
             return
         try:
-            self.dismantle()
+            self._caller.dismantle()
         except HostError as exc:
             if not quietly:
                 raise

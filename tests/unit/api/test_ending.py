@@ -45,6 +45,9 @@ class Executor:
         self.ending.begin(lambda: self.hosts)
         return self.hosts
 
+    def dismantle(self) -> None:
+        self.ending.dismantle()
+
     def close(self) -> None:
         if self.has_session:
             self.has_session = False
@@ -128,6 +131,22 @@ def test_hosts_that_were_not_used_stay() -> None:
     executor = Executor(dismantles=True)
     executor.ending.dismantle_used(quietly=False)
     assert executor.hosts.dismantled == 0
+
+
+def test_what_an_executor_does_beside_is_done() -> None:
+    done: list[str] = []
+
+    class More(Executor):
+        def dismantle(self) -> None:
+            super().dismantle()
+            done.append("more")
+
+    executor = More(dismantles=True)
+    executor.call()
+    executor.ending.dismantle_used(quietly=False)
+    executor.call()
+    ending.dismantle_all()
+    assert (executor.hosts.dismantled, done) == (2, ["more", "more"])
 
 
 def test_what_fails_may_be_told_quietly(messages: list[str]) -> None:
