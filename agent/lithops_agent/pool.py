@@ -23,7 +23,7 @@ from lithops_agent.listener import NEVER, Listener
 from lithops_agent.orders import Orders
 from lithops_agent.printed import Earlier
 from lithops_agent.processes import Process, Report
-from lithops_agent.protocol import STATS, ContainerOptions, JobSpec, Part, Status
+from lithops_agent.protocol import ContainerOptions, JobSpec, Part, Status
 from lithops_agent.recorder import Recorder
 from lithops_agent.scheduling import Scheduler
 from lithops_agent.surroundings import Surroundings
@@ -31,7 +31,6 @@ from lithops_agent.surroundings import Surroundings
 if TYPE_CHECKING:
     from lithops_agent.runtimes.docker import ContainerZygote
 
-_EMPTY_STATS = bytes(len(STATS) * 8)
 _HOUSEKEEPING = 1.0
 _CROWD = 32
 """So many results in one round, and the next round waits a moment for more to come together."""
@@ -356,12 +355,9 @@ class Pool:
                 process.retire()
 
     def _fail(self, action: Fail) -> None:
-        body = (self._ended_for or action.why).encode()
         printed = self._earlier.pop((action.job, action.number))
-        status = action.status
-        self._recorder.add(
-            Ended(action.job, action.number, status, _EMPTY_STATS, len(body), body, None, printed)
-        )
+        why = self._ended_for or action.why
+        self._recorder.add(Ended.without_worker(action.job, action.number, action.status, why, printed))
 
     def _assign(self, action: Assign) -> None:
         process = self._crew.get(action.worker)

@@ -7,10 +7,12 @@ import struct
 from typing import NamedTuple
 
 from lithops_agent.printed import Printed
-from lithops_agent.protocol import Part
+from lithops_agent.protocol import STATS, Part
 
 pack_record = struct.Struct("<QIIBBQ").pack
 """The head of a RESULT structure; the packed STATS follow it."""
+
+_NO_STATS = bytes(8 * len(STATS))
 
 
 class UnknownJob(KeyError):
@@ -32,6 +34,14 @@ class Ended(NamedTuple):
     body: bytes | None
     file: str | None
     printed: Printed | None = None
+
+    @classmethod
+    def without_worker(
+        cls, job: str, number: int, status: int, why: str, printed: Printed | None = None
+    ) -> Ended:
+        """The end of a call that no worker reports; ``why`` is told instead of a result."""
+        body = why.encode()
+        return cls(job, number, status, _NO_STATS, len(body), body, None, printed)
 
 
 class CallData(NamedTuple):

@@ -20,7 +20,7 @@ from lithops_agent.journal import CallData, Ended, Journal, Page, UnknownJob
 from lithops_agent.keeper import Policy
 from lithops_agent.modules import unpack
 from lithops_agent.pool import Pool
-from lithops_agent.protocol import PROTOCOL, STATS, ContainerOptions, JobSpec, Status
+from lithops_agent.protocol import PROTOCOL, ContainerOptions, JobSpec, Status
 from lithops_agent.surroundings import write_entrance
 from lithops_agent.timekeeper import Observed, Timekeeper
 from lithops_agent.usage import usage
@@ -128,10 +128,9 @@ class Agent:
 
     def _record_late(self, spec: JobSpec, numbers: Sequence[int]) -> None:
         """The time of a job was up while no agent ran: its calls are not run any more."""
-        why = f"job {spec.job} reached standalone.hard_dismantle_timeout ({spec.hard_timeout:g} s)".encode()
-        status, stats = Status.HARD_DISMANTLE, bytes(8 * len(STATS))
+        why = f"job {spec.job} reached standalone.hard_dismantle_timeout ({spec.hard_timeout:g} s)"
         self.journal.record(
-            [Ended(spec.job, number, status, stats, len(why), why, None) for number in numbers]
+            [Ended.without_worker(spec.job, number, Status.HARD_DISMANTLE, why) for number in numbers]
         )
 
     # -- jobs --
