@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,14 +18,6 @@ from tests.unit.agent.pools import Workshop, within
 
 LONG = 30.0
 """Seconds that nobody waits here to the end."""
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Workshop]:
-    made = Workshop(tmp_path / "shop")
-    made.pool.start()
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import errno
 import os
 import pickle
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,9 @@ from tests.unit.agent.pools import Workshop, is_alive, within
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+def shop(busy_shop: Workshop) -> Workshop:
     """Tests that disturb no others share it: a new job has new workers."""
-    shop = Workshop(tmp_path_factory.mktemp("pool"))
-    shop.pool.start()
-    yield shop
-    shop.close()
+    return busy_shop
 
 
 # ---- results ----------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,11 +18,9 @@ from tests.unit.agent.pools import Workshop, within
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    shop = Workshop(tmp_path_factory.mktemp("pool"))
-    shop.pool.start()
-    yield shop
-    shop.close()
+def shop(busy_shop: Workshop) -> Workshop:
+    """Tests that disturb no others share it: a new job has new workers."""
+    return busy_shop
 
 
 def of(shop: Workshop, job: JobSpec) -> dict[int, str]:

@@ -8,7 +8,7 @@ import pickle
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,6 @@ from tests.unit.agent import functions
 from tests.unit.agent.pools import Workshop, worker_path
 
 SHELL = {"HOME": "/nonexistent", "SHELL": "/bin/sh", "PATH": os.environ["PATH"], "TERM": "dumb"}
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Workshop]:
-    shop = Workshop(tmp_path / "pool")
-    shop.pool.start()
-    yield shop
-    shop.close()
 
 
 def run(entrance: Path, *command: str, given: str = "") -> subprocess.CompletedProcess[str]:
